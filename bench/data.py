@@ -1,0 +1,71 @@
+"""Owns: the data. lineitem of TPC-H at scale factor 1 (6,001,215 rows, 16 columns) as Parquet, made by
+DuckDB's tpch extension once and kept in the cache; the same rows as heap tables."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import psycopg
+
+import cluster
+
+COLUMNS = {
+    "varchar": "l_returnflag, l_linestatus, l_shipinstruct, l_shipmode, l_comment",
+    "decimal": "l_quantity, l_extendedprice, l_discount, l_tax",
+    "bigint": "l_orderkey, l_partkey, l_suppkey, l_linenumber::bigint AS l_linenumber",
+}
+
+
+@dataclass
+class Files:
+    """Paths that the server can read."""
+
+    all: Path
+    million: Path
+
+
+def extension_client() -> duckdb.DuckDBPyConnection:
+    """DuckDB itself, which finds its extensions where the sandbox's were taken from."""
+    return duckdb.connect(config={"extension_directory": os.environ["DUCKDB_EXTENSION_DIR"]})
+
+
+def make_files() -> Files:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pg_pond" / "bench"
+    cache.mkdir(parents=True, exist_ok=True)
+    whole = cache / f"lineitem-sf1-{duckdb.__version__}.parquet"
+    million = cache / f"lineitem-1m-{duckdb.__version__}.parquet"
+    if not (whole.exists() and million.exists()):
+        print("  making lineitem", flush=True)
+        client = extension_client()
+        client.execute("LOAD tpch")
+        client.execute("CALL dbgen(sf = 1)")
+        for path, limit in ((whole, ""), (million, "LIMIT 1000000")):
+            partial = path.with_suffix(".partial")
+            client.execute(f"COPY (FROM lineitem {limit}) TO '{partial}' (FORMAT parquet)")
+            partial.rename(path)
+    return Files(cluster.share(whole), cluster.share(million))
+
+
+def load_heap(connection: psycopg.Connection, files: Files) -> None:
+    """Heap copies, logged, frozen, with all hint bits set, so that reading them writes nothing."""
+    for table, path in (("lineitem", files.all), ("lineitem_1m", files.million)):
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
+        connection.execute(
+            f"CREATE TABLE {table} WITH (autovacuum_enabled = off) AS "
+            f"SELECT * FROM duckdb.query($$ FROM read_parquet('{path}') $$)"
+        )
+        connection.execute(f"VACUUM (FREEZE, ANALYZE) {table}")
+
+
+def put_into_store(file: Path) -> str:
+    """A copy of the file in the S3 bucket."""
+    url = f"s3://lake/bench/{file.name}"
+    with extension_client() as client:
+        client.execute("LOAD httpfs")
+        client.execute(
+            f"CREATE SECRET (TYPE s3, KEY_ID '{os.environ['S3_KEY_ID']}', SECRET '{os.environ['S3_SECRET']}', "
+            f"ENDPOINT '{os.environ['S3_ENDPOINT']}', REGION '{os.environ['S3_REGION']}', URL_STYLE 'path', USE_SSL false)"
+        )
+        client.execute(f"COPY (FROM '{file}') TO '{url}'")
+    return url

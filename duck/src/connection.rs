@@ -1,0 +1,142 @@
+//! A connection to an instance, and the means to interrupt it from another thread.
+
+use std::ffi::CString;
+use std::sync::Arc;
+
+use libduckdb_sys as sys;
+use parking_lot::Mutex;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::instance::Instance;
+use crate::signals::BlockedSignals;
+use crate::statement::Statement;
+
+/// A DuckDB connection. It keeps its instance alive.
+pub struct Connection {
+    raw: sys::duckdb_connection,
+    interrupter: Interrupter,
+    instance: Arc<Instance>,
+}
+
+// SAFETY: a duckdb_connection may be used by any thread, one at a time; DuckDB's client context
+// takes its own lock in every call.
+unsafe impl Send for Connection {}
+
+impl Connection {
+    /// # Errors
+    /// When the instance is broken or out of memory.
+    pub fn new(instance: &Arc<Instance>) -> Result<Self> {
+        let mut raw = std::ptr::null_mut();
+        // DuckDB may start threads at a connection.
+        let _blocked = BlockedSignals::new();
+        // SAFETY: the database handle is open as long as `instance` lives.
+        let state = unsafe { sys::duckdb_connect(instance.raw(), &raw mut raw) };
+        if state != sys::DuckDBSuccess {
+            return Err(Error::new(ErrorKind::Internal, "cannot connect to the DuckDB instance"));
+        }
+        let interrupter = Interrupter(Arc::new(Mutex::new(Some(RawConnection(raw)))));
+        Ok(Self { raw, interrupter, instance: Arc::clone(instance) })
+    }
+
+    pub(crate) fn raw(&self) -> sys::duckdb_connection {
+        self.raw
+    }
+
+    #[must_use]
+    pub fn instance(&self) -> &Arc<Instance> {
+        &self.instance
+    }
+
+    /// A handle that other threads may use to interrupt what this connection runs.
+    #[must_use]
+    pub fn interrupter(&self) -> Interrupter {
+        self.interrupter.clone()
+    }
+
+    /// Runs one statement to its end and drops its result.
+    ///
+    /// # Errors
+    /// DuckDB's own.
+    pub fn execute(&self, sql: &str) -> Result<()> {
+        Statement::prepare(self, sql)?.execute(&[]).map(drop)
+    }
+
+    /// Runs one or more statements of our own making, without parameters.
+    ///
+    /// # Errors
+    /// DuckDB's own; the statements after the failing one are not run.
+    pub fn execute_batch(&self, sql: &str) -> Result<()> {
+        let sql = CString::new(sql)
+            .map_err(|_| Error::new(ErrorKind::InvalidInput, "the statement holds a NUL byte"))?;
+        let mut result = std::mem::MaybeUninit::<sys::duckdb_result>::zeroed();
+        let _blocked = BlockedSignals::new();
+        // SAFETY: `raw` is connected, `sql` is NUL-terminated, and `result` is destroyed below
+        // whatever the outcome, as duckdb_query demands.
+        unsafe {
+            let state = sys::duckdb_query(self.raw, sql.as_ptr(), result.as_mut_ptr());
+            let outcome = if state == sys::DuckDBSuccess {
+                Ok(())
+            } else {
+                Err(Error::from_ptr(sys::duckdb_result_error(result.as_mut_ptr())))
+            };
+            sys::duckdb_destroy_result(result.as_mut_ptr());
+            outcome
+        }
+    }
+
+    /// The first column of the first row as text; `None` for no row or NULL. For short answers to
+    /// questions of our own.
+    ///
+    /// # Errors
+    /// DuckDB's own.
+    pub fn query_text(&self, sql: &str, parameters: &[crate::Value]) -> Result<Option<String>> {
+        let rows = Statement::prepare(self, sql)?.execute(parameters)?;
+        let mut found = None;
+        // To its end: an unfinished result must not be dropped while a worker may still fill it.
+        while let Some(chunk) = rows.next_chunk()? {
+            if found.is_none() && !chunk.is_empty() {
+                let column = chunk.column(0);
+                found = Some(column.is_valid(0).then(|| column.string(0).to_text()));
+            }
+        }
+        Ok(found.flatten())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // The interrupter first: after this no other thread reaches the connection.
+        self.interrupter.0.lock().take();
+        // SAFETY: connected in `new`, disconnected once.
+        unsafe { sys::duckdb_disconnect(&raw mut self.raw) };
+    }
+}
+
+struct RawConnection(sys::duckdb_connection);
+
+// SAFETY: used under the mutex of Interrupter, for duckdb_interrupt and duckdb_query_progress only,
+// which DuckDB allows from any thread while the connection lives.
+unsafe impl Send for RawConnection {}
+
+/// Interrupts a connection from another thread; does nothing once the connection is gone.
+#[derive(Clone)]
+pub struct Interrupter(Arc<Mutex<Option<RawConnection>>>);
+
+impl Interrupter {
+    pub fn interrupt(&self) {
+        if let Some(connection) = self.0.lock().as_ref() {
+            // SAFETY: the lock keeps the connection from being closed during the call.
+            unsafe { sys::duckdb_interrupt(connection.0) };
+        }
+    }
+
+    /// How much of the running query is done, in percent; `None` when DuckDB cannot tell.
+    #[must_use]
+    pub fn progress_percent(&self) -> Option<f64> {
+        let guard = self.0.lock();
+        let connection = guard.as_ref()?;
+        // SAFETY: as in `interrupt`.
+        let progress = unsafe { sys::duckdb_query_progress(connection.0) };
+        (progress.percentage >= 0.0).then_some(progress.percentage)
+    }
+}

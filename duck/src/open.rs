@@ -1,0 +1,322 @@
+//! Opening an instance for one role: extensions, secrets, limits, and for ordinary roles the
+//! lockdown.
+//!
+//! The order is what makes it hold: configuration, LOAD of the extensions that the servers need
+//! (with the signature check off, since the files' hashes were checked when they were installed),
+//! then the check on again, secrets, settings, and last the doors that only close. Every statement
+//! is made of quoted parts by this crate.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::connection::Connection;
+use crate::error::{Error, ErrorKind, Result};
+use crate::instance::Instance;
+use crate::quote::literal;
+use crate::server::ServerSpec;
+
+/// The extensions of DuckDB that an instance may load, in the order in which they load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Extension {
+    Httpfs,
+    Aws,
+    Azure,
+    Avro,
+    Iceberg,
+    Delta,
+    Excel,
+    PostgresScanner,
+    SqliteScanner,
+    Ducklake,
+    Tpch,
+}
+
+impl Extension {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Httpfs => "httpfs",
+            Self::Aws => "aws",
+            Self::Azure => "azure",
+            Self::Avro => "avro",
+            Self::Iceberg => "iceberg",
+            Self::Delta => "delta",
+            Self::Excel => "excel",
+            Self::PostgresScanner => "postgres_scanner",
+            Self::SqliteScanner => "sqlite_scanner",
+            Self::Ducklake => "ducklake",
+            Self::Tpch => "tpch",
+        }
+    }
+
+    /// The extensions that must be there before this one.
+    fn needs(self) -> &'static [Self] {
+        match self {
+            Self::Aws => &[Self::Httpfs],
+            Self::Iceberg => &[Self::Httpfs, Self::Avro],
+            _ => &[],
+        }
+    }
+}
+
+/// Everything that decides what an instance is. Two equal specifications give equal instances, so
+/// a session keeps its instance while the specification stays the same.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct OpenSpec {
+    /// Holds `v1.5.5/linux_amd64/NAME.duckdb_extension`. An absolute path.
+    pub extension_directory: String,
+    /// An ordinary role: reads its servers' locations and nothing else.
+    pub sandboxed: bool,
+    /// DuckDB's own default, 80 % of the machine, when `None`.
+    pub memory_limit_bytes: Option<u64>,
+    /// One per core when `None`.
+    pub threads: Option<u32>,
+    /// Where DuckDB spills; nowhere when `None`.
+    pub temp_directory: Option<String>,
+    pub max_temp_directory_size_bytes: Option<u64>,
+    pub http_timeout_seconds: Option<u64>,
+    pub http_retries: Option<u64>,
+    /// Whether what was read of remote files stays in memory.
+    pub file_cache: bool,
+    /// Certificate authorities for all servers; a server's own must agree.
+    pub ca_cert_file: Option<String>,
+    pub servers: Vec<ServerSpec>,
+    /// Extensions besides those that the servers need, in any order.
+    pub extra_extensions: Vec<Extension>,
+    /// PostgreSQL's TimeZone, which stays settable.
+    pub time_zone: Option<String>,
+}
+
+impl OpenSpec {
+    /// The extensions to load, dependencies first.
+    #[must_use]
+    pub fn extensions(&self) -> Vec<Extension> {
+        let mut wanted = self.extra_extensions.clone();
+        if self.servers.iter().any(ServerSpec::is_remote) {
+            wanted.push(Extension::Httpfs);
+        }
+        if self.servers.iter().any(ServerSpec::uses_credential_chain) {
+            wanted.push(Extension::Aws);
+        }
+        let needed: Vec<_> = wanted.iter().flat_map(|e| e.needs().iter().copied()).collect();
+        wanted.extend(needed);
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted
+    }
+
+    /// # Errors
+    /// [`ErrorKind::Configuration`] when two servers want different files: DuckDB has one setting.
+    fn ca_cert_file(&self) -> Result<Option<&str>> {
+        let mut chosen = self.ca_cert_file.as_deref();
+        for server in &self.servers {
+            match (chosen, server.ca_cert_file()) {
+                (Some(chosen), Some(file)) if chosen != file => {
+                    return Err(Error::new(
+                        ErrorKind::Configuration,
+                        format!(
+                            "server \"{}\" wants another ca_cert_file than the session's other \
+                             servers or settings",
+                            server.name()
+                        ),
+                    ));
+                }
+                (None, file) => chosen = file,
+                _ => {}
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// What `duckdb_open` itself is given.
+    fn configuration(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
+            ("autoinstall_known_extensions", "false".into()),
+            ("autoload_known_extensions", "false".into()),
+            ("allow_unsigned_extensions", "true".into()),
+            ("allow_community_extensions", "false".into()),
+            ("allow_persistent_secrets", "false".into()),
+            ("extension_directory", self.extension_directory.clone()),
+            // Nothing is read from or written to the operating system user's home.
+            ("home_directory", NOWHERE.into()),
+            ("secret_directory", NOWHERE.into()),
+            ("custom_user_agent", "pg_pond".into()),
+            ("temp_directory", self.temp_directory.clone().unwrap_or_default()),
+        ];
+        if let Some(bytes) = self.memory_limit_bytes {
+            settings.push(("memory_limit", format!("{bytes}B")));
+        }
+        if let Some(threads) = self.threads {
+            settings.push(("threads", threads.to_string()));
+        }
+        settings
+    }
+}
+
+/// A directory that is not there and cannot be made.
+const NOWHERE: &str = "/dev/null/pg_pond";
+
+/// Opens an instance as `spec` says.
+///
+/// # Errors
+/// A missing or damaged extension file; a server's secret that DuckDB refuses (the error names the
+/// server and shows nothing of the secret); settings that contradict each other.
+pub fn open(spec: &OpenSpec) -> Result<Arc<Instance>> {
+    let settings = spec.configuration();
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let instance = Instance::open(&settings)?;
+    let connection = Connection::new(&instance)?;
+    let extensions = spec.extensions();
+    for extension in &extensions {
+        load(&connection, spec, *extension)?;
+    }
+    connection.execute_batch("SET allow_unsigned_extensions = false")?;
+    for server in &spec.servers {
+        create_secret(&connection, server)?;
+    }
+    // Lakes are attached here: after their secrets, before the doors close.
+    connection.execute_batch(&final_settings(spec, extensions.contains(&Extension::Httpfs))?)?;
+    Ok(instance)
+}
+
+/// Sets what DuckDB keeps per connection: progress is measured and never printed. For connections
+/// whose progress somebody asks for.
+///
+/// # Errors
+/// DuckDB's own.
+pub fn measure_progress(connection: &Connection) -> Result<()> {
+    connection
+        .execute_batch("SET enable_progress_bar_print = false; SET enable_progress_bar = true")
+}
+
+/// Lets DuckDB take paths in object stores literally, without URL parameters and patterns: for
+/// statements that read paths which somebody else wrote down (the logs and manifests of Delta and
+/// Iceberg), on this connection only.
+///
+/// # Errors
+/// DuckDB's own.
+pub fn take_paths_literally(connection: &Connection) -> Result<()> {
+    connection.execute_batch("SET s3_url_compatibility_mode = true")
+}
+
+fn load(connection: &Connection, spec: &OpenSpec, extension: Extension) -> Result<()> {
+    let name = extension.name();
+    let path = format!(
+        "{}/{}/linux_amd64/{name}.duckdb_extension",
+        spec.extension_directory.trim_end_matches('/'),
+        crate::library_version(),
+    );
+    connection.execute_batch(&format!("LOAD {}", literal(&path))).map_err(|error| {
+        Error::new(
+            ErrorKind::MissingExtension,
+            format!("cannot load DuckDB's extension \"{name}\": {}", error.message()),
+        )
+    })
+}
+
+fn create_secret(connection: &Connection, server: &ServerSpec) -> Result<()> {
+    let Some(sql) = server.create_secret() else {
+        return Ok(());
+    };
+    connection.execute_batch(sql.expose()).map_err(|error| {
+        // DuckDB's message may quote the statement, so only its class is passed on.
+        Error::new(
+            error.kind(),
+            format!("DuckDB refuses the options of server \"{}\"", server.name()),
+        )
+    })
+}
+
+/// The last batch. Its order matters: `allowed_directories` closes with external access, and
+/// nothing but `allowed_configs` can be set after the lock.
+fn final_settings(spec: &OpenSpec, httpfs: bool) -> Result<String> {
+    let mut sql = String::new();
+    // Writing to a String cannot fail.
+    let mut set = |name: &str, value: &str| {
+        // Without GLOBAL some would hold for this connection only.
+        let _ = write!(sql, "SET GLOBAL {name} = {value}; ");
+    };
+    if httpfs {
+        if let Some(seconds) = spec.http_timeout_seconds {
+            set("http_timeout", &seconds.to_string());
+        }
+        if let Some(retries) = spec.http_retries {
+            set("http_retries", &retries.to_string());
+        }
+        if let Some(file) = spec.ca_cert_file()? {
+            set("ca_cert_file", &literal(file));
+        }
+        // Only the secrets say which keys are used, never the server's environment.
+        set("enable_global_s3_configuration", "false");
+        set("enable_server_cert_verification", "true");
+    }
+    set("enable_external_file_cache", if spec.file_cache { "true" } else { "false" });
+    // Given at open it is ignored.
+    if let Some(bytes) = spec.max_temp_directory_size_bytes {
+        set("max_temp_directory_size", &format!("'{bytes}B'"));
+    }
+    if let Some(time_zone) = &spec.time_zone {
+        set("TimeZone", &literal(time_zone));
+    }
+    if spec.sandboxed {
+        let directories: Vec<_> =
+            spec.servers.iter().map(|server| literal(server.location())).collect();
+        set("allowed_directories", &format!("[{}]", directories.join(", ")));
+        set("enable_external_access", "false");
+        // What this crate itself sets for a connection; an ordinary role runs no SET.
+        let mut open = "'TimeZone', 'enable_progress_bar', 'enable_progress_bar_print'".to_owned();
+        if httpfs {
+            open.push_str(", 's3_url_compatibility_mode'");
+        }
+        set("allowed_configs", &format!("[{open}]"));
+        set("lock_configuration", "true");
+    }
+    Ok(sql)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(name: &str, server_type: &str, location: &str) -> ServerSpec {
+        ServerSpec::new(name, Some(server_type), &[("location", location)], &[]).unwrap()
+    }
+
+    #[test]
+    fn extensions_come_after_what_they_need_and_once() {
+        let spec = OpenSpec {
+            servers: vec![server("a", "s3", "s3://a"), server("b", "http", "http://h")],
+            extra_extensions: vec![Extension::Iceberg, Extension::Httpfs],
+            ..OpenSpec::default()
+        };
+        assert_eq!(spec.extensions(), [Extension::Httpfs, Extension::Avro, Extension::Iceberg]);
+        let local = OpenSpec { servers: vec![server("f", "file", "/d")], ..OpenSpec::default() };
+        assert!(local.extensions().is_empty());
+    }
+
+    #[test]
+    fn two_certificate_files_are_refused() {
+        let with = |name, file| {
+            let options = [("location", "http://h"), ("ca_cert_file", file)];
+            ServerSpec::new(name, Some("http"), &options, &[]).unwrap()
+        };
+        let spec = OpenSpec {
+            servers: vec![with("a", "/a.pem"), with("b", "/b.pem")],
+            ..OpenSpec::default()
+        };
+        let error = spec.ca_cert_file().unwrap_err();
+        assert!(error.message().starts_with("server \"b\" wants another"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_extension_is_named() {
+        let spec = OpenSpec {
+            extension_directory: "/nonexistent".into(),
+            servers: vec![server("a", "s3", "s3://a")],
+            ..OpenSpec::default()
+        };
+        let error = open(&spec).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::MissingExtension);
+        assert!(error.message().starts_with("cannot load DuckDB's extension \"httpfs\": "));
+    }
+}

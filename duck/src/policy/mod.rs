@@ -1,0 +1,289 @@
+//! What a role may run. DuckDB's own settings are not a sandbox (they leave table functions,
+//! secrets, logging and URL parameters open), so every statement of an ordinary role is read
+//! first, as the tree that DuckDB's own parser makes of it: see `walk`. This holds by itself, and
+//! so does the lockdown of [`crate::open`]: two fences.
+
+mod execute;
+mod functions;
+mod json;
+mod lexer;
+mod walk;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::connection::Connection;
+use crate::error::{Error, ErrorKind, Result};
+use crate::instance::Instance;
+use crate::lexer as lexer_of_text;
+use crate::location;
+use crate::open::{Extension, OpenSpec};
+use crate::statement::Statement;
+use crate::value::Value;
+
+/// The kind of a statement that was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerdictKind {
+    Select,
+    /// Anything else; only a role without the sandbox gets this far with it.
+    Other,
+}
+
+/// What the check found out about a statement that may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub kind: VerdictKind,
+    /// The readers used, each once, in lower case; those that DuckDB puts in place of a table name
+    /// included.
+    pub readers: Vec<String>,
+    /// The extensions that those readers come from; DuckDB knows the readers only when the instance
+    /// was opened with them.
+    pub extensions: Vec<Extension>,
+    /// The paths in object stores that stand for whatever keys match them; see [`check_listing`].
+    pub patterns: Vec<String>,
+    /// The reader's name when the statement is `SELECT * FROM reader(constants)` and nothing else.
+    pub bare_reader: Option<String>,
+}
+
+/// What a role may read and write, and the verdicts on its recent statements. It belongs to one
+/// instance, which it keeps open after the first check: drop both together.
+pub struct Policy {
+    sandboxed: bool,
+    readable: Vec<String>,
+    writable: Vec<String>,
+    verdicts: Mutex<HashMap<Box<str>, Verdict>>,
+    listings: Mutex<HashMap<Box<str>, Instant>>,
+    parser: Mutex<Option<Parser>>,
+}
+
+/// DuckDB's parser as a prepared statement: preparing it costs three times what it does.
+struct Parser {
+    // Dropped before its connection.
+    statement: Statement,
+    connection: Connection,
+}
+
+impl Parser {
+    fn new(instance: &Arc<Instance>) -> Result<Self> {
+        let connection = Connection::new(instance)?;
+        let sql = "SELECT json_serialize_sql(CAST($1 AS VARCHAR))";
+        let statement = Statement::prepare(&connection, sql)?;
+        Ok(Self { statement, connection })
+    }
+
+    /// The tree of `sql` as JSON; DuckDB's parser errors are in it.
+    fn tree(&self, sql: &str) -> Result<Option<String>> {
+        let rows = self.statement.execute(&[Value::Varchar(sql.to_owned())])?;
+        let mut tree = None;
+        // To the end, so that no unfinished result is dropped.
+        while let Some(chunk) = rows.next_chunk()? {
+            if tree.is_none() && !chunk.is_empty() {
+                let column = chunk.column(0);
+                tree = column.is_valid(0).then(|| column.string(0).to_text());
+            }
+        }
+        Ok(tree)
+    }
+}
+
+/// Verdicts are kept for so many statements, none longer than so many bytes.
+const CACHED_VERDICTS: usize = 256;
+const CACHED_SQL_BYTES: usize = 16 << 10;
+/// Deeper brackets and longer names than anybody writes overflow DuckDB's stack.
+const MAX_BRACKETS: usize = 1000;
+const MAX_DOTS: usize = 1000;
+/// The longest statement that an ordinary role may run.
+const MAX_SQL_BYTES: usize = 1 << 20;
+
+impl Policy {
+    #[must_use]
+    pub fn new(spec: &OpenSpec) -> Self {
+        let locations = |wanted: fn(&crate::server::ServerSpec) -> bool| {
+            spec.servers.iter().filter(|s| wanted(s)).map(|s| s.location().to_owned()).collect()
+        };
+        Self {
+            sandboxed: spec.sandboxed,
+            readable: locations(|_| true),
+            writable: locations(crate::server::ServerSpec::is_writable),
+            verdicts: Mutex::default(),
+            listings: Mutex::default(),
+            parser: Mutex::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn is_sandboxed(&self) -> bool {
+        self.sandboxed
+    }
+
+    /// The prefixes that the role may read.
+    #[must_use]
+    pub fn readable(&self) -> &[String] {
+        &self.readable
+    }
+
+    /// The prefixes that the role may write.
+    #[must_use]
+    pub fn writable(&self) -> &[String] {
+        &self.writable
+    }
+
+    /// DuckDB's tree of a statement.
+    fn tree(&self, instance: &Arc<Instance>, sql: &str) -> Result<String> {
+        let mut kept = self.parser.lock();
+        let fits = |parser: &Parser| Arc::ptr_eq(parser.connection.instance(), instance);
+        // Taken out, so that one that fails is not used again.
+        let parser = match kept.take().filter(fits) {
+            Some(parser) => parser,
+            None => Parser::new(instance)?,
+        };
+        let tree = parser.tree(sql)?;
+        *kept = Some(parser);
+        tree.ok_or_else(|| {
+            Error::new(ErrorKind::NotSupported, "DuckDB gives no tree of the statement")
+        })
+    }
+
+    /// Checks a path to read, as the role wrote it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`].
+    pub fn check_read(&self, path: &str) -> Result<()> {
+        self.check_path(path, &self.readable, "lies outside the locations of the role's servers")
+    }
+
+    /// Checks a path to write, as the role wrote it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`].
+    pub fn check_write(&self, path: &str) -> Result<()> {
+        let outside = "lies outside the locations of the role's writable servers";
+        self.check_path(path, &self.writable, outside)?;
+        if self.sandboxed && path.contains(['*', '?', '[', ']', '{', '}']) {
+            return Err(not_allowed(format!(
+                "path \"{}\" is not allowed: it holds glob characters",
+                shown(path)
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_path(&self, path: &str, prefixes: &[String], outside: &str) -> Result<()> {
+        if !self.sandboxed {
+            return Ok(());
+        }
+        if let Some(fault) = location::fault(path) {
+            return Err(not_allowed(format!("path \"{}\" is not allowed: {fault}", shown(path))));
+        }
+        if prefixes.iter().any(|prefix| location::is_under(path, prefix)) {
+            return Ok(());
+        }
+        Err(not_allowed(format!("path \"{}\" {outside}", shown(path))))
+    }
+}
+
+fn not_allowed(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::NotAllowed, message)
+}
+
+/// A path as it may stand in a message: bounded, without control characters, and without URL
+/// parameters, which may hold signatures and keys.
+fn shown(path: &str) -> String {
+    let (place, parameters) = path.split_once('?').map_or((path, ""), |(place, _)| (place, "?…"));
+    let mut text: String = place.chars().take(200).flat_map(char::escape_debug).collect();
+    if place.chars().nth(200).is_some() {
+        text.push('…');
+    }
+    text + parameters
+}
+
+/// Checks a statement that returns rows. Nothing of it is bound or executed.
+///
+/// An ordinary role may run exactly one SELECT (DESCRIBE, SUMMARIZE, VALUES, FROM … and the like
+/// are SELECTs to DuckDB), whose functions are allow-listed and whose paths lie under the
+/// locations of its servers. Paths that are parameters are looked up in `parameters`, `$1` first.
+///
+/// # Errors
+/// [`ErrorKind::NotAllowed`], [`ErrorKind::NotSupported`], [`ErrorKind::StatementCount`],
+/// [`ErrorKind::ParameterNotResolved`] when a path's parameter has no value, and DuckDB's parser
+/// errors in DuckDB's words.
+pub fn check_query(
+    connection: &Connection,
+    policy: &Policy,
+    sql: &str,
+    parameters: &[Value],
+) -> Result<Verdict> {
+    if let Some(verdict) = policy.verdicts.lock().get(sql) {
+        return Ok(verdict.clone());
+    }
+    if policy.sandboxed && sql.len() > MAX_SQL_BYTES {
+        return Err(Error::new(
+            ErrorKind::NotSupported,
+            format!("the statement is longer than {MAX_SQL_BYTES} bytes"),
+        ));
+    }
+    let (brackets, dots) = lexer_of_text::nesting(sql);
+    if policy.sandboxed && (brackets > MAX_BRACKETS || dots > MAX_DOTS) {
+        return Err(Error::new(ErrorKind::NotSupported, "the statement is nested too deeply"));
+    }
+    let tree = policy.tree(connection.instance(), sql)?;
+    let document = json::Document::parse(&tree)?;
+    let found = match walk::statement(document.root(), sql) {
+        Ok(node) => walk::walk(policy, parameters, node)?,
+        Err(error) if !policy.sandboxed && error.kind() == ErrorKind::NotAllowed => {
+            walk::Found::other()
+        }
+        Err(error) => return Err(error),
+    };
+    if !found.used_path_parameter && sql.len() <= CACHED_SQL_BYTES {
+        let mut verdicts = policy.verdicts.lock();
+        if verdicts.len() >= CACHED_VERDICTS {
+            verdicts.clear();
+        }
+        verdicts.insert(sql.into(), found.verdict.clone());
+    }
+    Ok(found.verdict)
+}
+
+/// How long a listing that was found clean counts.
+const LISTING_COUNTS_FOR: Duration = Duration::from_secs(1);
+
+/// Looks through the keys that a pattern of a statement matches, before the statement is bound. An
+/// object's key may hold `?s3_endpoint=…`: anybody who can write below a location can make one, and
+/// DuckDB, which reads URL parameters off every path it opens, would send the next reader's signed
+/// request to any host. (Its setting `s3_url_compatibility_mode` prevents that, and patterns too.)
+/// A key that comes into being between this look and DuckDB's own is not seen.
+///
+/// # Errors
+/// [`ErrorKind::NotAllowed`] naming the key; DuckDB's own for a listing that fails.
+pub fn check_listing(connection: &Connection, policy: &Policy, pattern: &str) -> Result<()> {
+    let known = policy.listings.lock().get(pattern).copied();
+    if known.is_some_and(|seen: Instant| seen.elapsed() < LISTING_COUNTS_FOR) {
+        return Ok(());
+    }
+    let question = [Value::Varchar(pattern.to_owned())];
+    let odd = connection.query_text(
+        "SELECT file FROM glob(CAST($1 AS VARCHAR)) \
+         WHERE contains(file, '?') OR contains(file, '/../') OR contains(file, '/./') LIMIT 1",
+        &question,
+    )?;
+    if let Some(key) = odd {
+        return Err(not_allowed(format!(
+            "pattern \"{pattern}\" matches the key \"{key}\", which DuckDB would read as something else"
+        )));
+    }
+    let mut listings = policy.listings.lock();
+    if listings.len() >= CACHED_VERDICTS {
+        listings.clear();
+    }
+    listings.insert(pattern.into(), Instant::now());
+    Ok(())
+}
+
+pub use execute::check_execute;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""The documents name everything that a user can reach, and nothing that is gone.
+
+Reads the SQL script, the settings, the readers' options and the server options from their sources,
+and looks for each of them in the document that describes it; looks up every link between documents.
+"""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def read(path):
+    return (ROOT / path).read_text()
+
+
+def code_words(text):
+    """The words of a document that stand in backquotes, code blocks included."""
+    spans = re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL)
+    return {word for span in spans for word in re.findall(r"[A-Za-z_][\w.]*", span)}
+
+
+def table_rows(text):
+    """The words in backquotes of the first cell of each table row, with the whole row."""
+    rows = {}
+    for line in text.splitlines():
+        if line.startswith("|"):
+            for word in re.findall(r"`([^`]+)`", line.split("|")[1]):
+                rows[word] = line
+    return rows
+
+
+def sql_functions(script):
+    """Names of the functions, and the options of those that take a path."""
+    functions, readers = set(), {}
+    for name, arguments in re.findall(r"CREATE FUNCTION duckdb\.(\w+)\((.*?)\)\s*(?:RETURNS|\n)", script, re.DOTALL):
+        functions.add(name)
+        if arguments.strip().startswith("path duckdb.path"):
+            readers[name] = re.findall(r"^\s+(\w+) [\w \[\]]+ DEFAULT NULL", arguments, re.MULTILINE)
+    return functions, readers
+
+
+def module_readers(source):
+    """Readers and their options as the module has them."""
+    found = {}
+    for name, options in re.findall(r'Reader \{\s*name: "(\w+)",\s*options: &\[(.*?)\]', source, re.DOTALL):
+        found[name] = re.findall(r'"(\w+)"', options)
+    return found
+
+
+def check():
+    problems = []
+
+    def want(names, known, document, what):
+        for name in sorted(set(names) - set(known)):
+            problems.append(f"docs/{document}: {what} {name} is missing")
+
+    functions, readers = sql_functions(read("sql/pg_pond--0.1.0.sql"))
+    text = read("docs/functions.md")
+    words = code_words(text)
+    want({f for f in functions if f not in words and f"duckdb.{f}" not in words}, [], "functions.md", "function")
+
+    options = module_readers(read("src/resolve/reader.rs"))
+    if options != readers:
+        problems.append("sql/ and src/resolve/reader.rs differ in the readers' options or their order")
+    rows = table_rows(text)
+    want({o for names in readers.values() for o in names}, rows, "functions.md", "reader option")
+    letters = {"read_parquet": "P", "read_csv": "C", "read_json": "J", "iceberg_scan": "I", "delta_scan": "D"}
+    for option in sorted({o for names in readers.values() for o in names} & set(rows)):
+        cells = [cell.strip() for cell in rows[option].split("|")]
+        wanted = {letters[reader] for reader, names in readers.items() if option in names}
+        if set(cells[3].split()) != wanted:
+            problems.append(f"docs/functions.md: option {option} is for {' '.join(sorted(wanted))}, not '{cells[3]}'")
+
+    settings = set(re.findall(r'c"(duckdb\.\w+)"', read("src/guc.rs")))
+    text = read("docs/settings.md")
+    want(settings, table_rows(text), "settings.md", "setting")
+    for gone in sorted(set(table_rows(text)) - settings):
+        problems.append(f"docs/settings.md: there is no setting {gone}")
+
+    keywords = read("duck/src/server/keywords.rs").split("pub const KEYWORDS", 1)[1].split("];", 1)[0]
+    names = set(re.findall(r'name: "(\w+)"', keywords))
+    text = read("docs/servers.md")
+    want(names - {"path"}, table_rows(text), "servers.md", "option")
+    types = set(re.findall(r'Self::\w+ => "(\w+)"', read("duck/src/server/mod.rs").split("pub fn name", 1)[1].split("}\n    }", 1)[0]))
+    want(types, table_rows(text), "servers.md", "server type")
+
+    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            file, _, anchor = target.partition("#")
+            if "://" in target:
+                continue
+            other = (path.parent / file).resolve() if file else path
+            if not other.exists():
+                problems.append(f"{path.relative_to(ROOT)}: {target} does not exist")
+            elif anchor:
+                heads = re.findall(r"^#+ (.*)$", other.read_text(), re.MULTILINE)
+                anchors = {re.sub(r"[^\w\- ]", "", head).strip().lower().replace(" ", "-") for head in heads}
+                if anchor not in anchors:
+                    problems.append(f"{path.relative_to(ROOT)}: {target} has no such heading")
+    return problems
+
+
+if __name__ == "__main__":
+    found = check()
+    for problem in found:
+        print(problem, file=sys.stderr)
+    sys.exit(1 if found else 0)

@@ -1,0 +1,129 @@
+//! The foreign-data wrapper `duckdb`: its validator, and the checks on servers and user mappings
+//! that a validator cannot make, since it sees neither the server's type nor who the server is for.
+
+use duck::server::{self, Catalog, ServerSpec};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use crate::error::{Error, Result, report};
+use crate::pg::{acl, catalog, hook};
+
+/// # Safety
+/// Called once, from `_PG_init`.
+pub unsafe fn init() {
+    // SAFETY: by contract.
+    unsafe { hook::set_object_access(Some(object_access)) };
+}
+
+/// The wrapper's validator: names, places and values of options. HV00D for a name, HV024 for a
+/// value.
+#[unsafe(no_mangle)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn duckdb_fdw_validator(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> pg_sys::Datum {
+    // SAFETY: called by PostgreSQL with (text[], oid).
+    unsafe {
+        let arguments = (*fcinfo).args.as_slice(2);
+        let options = catalog::options_of(arguments[0].value);
+        let catalog = pg_sys::Oid::from_datum(arguments[1].value, false);
+        report(validate(&options, catalog.unwrap_or(pg_sys::InvalidOid)));
+    }
+    pg_sys::Datum::null()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_duckdb_fdw_validator() -> *const pg_sys::Pg_finfo_record {
+    const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &V1
+}
+
+fn validate(options: &[(String, String)], catalog: pg_sys::Oid) -> Result<()> {
+    let place = match catalog {
+        pg_sys::ForeignServerRelationId => Catalog::Server,
+        pg_sys::UserMappingRelationId => Catalog::UserMapping,
+        pg_sys::ForeignTableRelationId => {
+            return Err(Error::not_supported("foreign tables are not supported yet").hint(
+                "Query the files with duckdb.query or a reader such as duckdb.read_parquet.",
+            ));
+        }
+        _ => Catalog::Wrapper,
+    };
+    let options = borrowed(options);
+    server::validate(place, &options)?;
+    if let Some(name) = server::needs_superuser(place, &options)
+        && !acl::is_superuser(acl::current_role())
+    {
+        return Err(Error::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("only a superuser may set option \"{name}\""),
+        ));
+    }
+    Ok(())
+}
+
+fn borrowed(options: &[(String, String)]) -> Vec<(&str, &str)> {
+    options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+/// Looks at servers and user mappings as they are after CREATE or ALTER.
+#[pg_guard]
+unsafe extern "C-unwind" fn object_access(
+    access: pg_sys::ObjectAccessType::Type,
+    class: pg_sys::Oid,
+    object: pg_sys::Oid,
+    sub_id: i32,
+    argument: *mut std::ffi::c_void,
+) {
+    // SAFETY: the hook's own arguments; the row is looked at with a fresh command counter.
+    unsafe {
+        hook::prev_object_access(access, class, object, sub_id, argument);
+        let changed = access == pg_sys::ObjectAccessType::OAT_POST_CREATE
+            || access == pg_sys::ObjectAccessType::OAT_POST_ALTER;
+        if !changed {
+            return;
+        }
+        if class == pg_sys::ForeignServerRelationId {
+            pg_sys::CommandCounterIncrement();
+            report(check_server(object));
+        } else if class == pg_sys::UserMappingRelationId {
+            pg_sys::CommandCounterIncrement();
+            report(check_user_mapping(object));
+        }
+    }
+}
+
+fn check_server(oid: pg_sys::Oid) -> Result<()> {
+    let Some(server) = catalog::server_by_oid(oid).filter(catalog::Server::is_ours) else {
+        return Ok(());
+    };
+    let spec = spec_of(&server, &[])?;
+    let role = acl::current_role();
+    for needed in spec.required_roles() {
+        let name = std::ffi::CString::new(*needed).unwrap_or_default();
+        if !acl::has_rights_of(role, &name) {
+            return Err(Error::new(
+                PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("permission denied to make server \"{}\"", server.name),
+            )
+            .detail(format!("A server like this takes the privileges of role {needed}.")));
+        }
+    }
+    Ok(())
+}
+
+fn check_user_mapping(oid: pg_sys::Oid) -> Result<()> {
+    let Some((server, options)) = catalog::mapping_by_oid(oid) else {
+        return Ok(());
+    };
+    let Some(server) = catalog::server_by_oid(server).filter(catalog::Server::is_ours) else {
+        return Ok(());
+    };
+    spec_of(&server, &options).map(drop)
+}
+
+fn spec_of(server: &catalog::Server, mapping: &[(String, String)]) -> Result<ServerSpec> {
+    let server_type = server.server_type.as_deref();
+    let (options, mapping) = (borrowed(&server.options), borrowed(mapping));
+    Ok(ServerSpec::new(&server.name, server_type, &options, &mapping)?)
+}

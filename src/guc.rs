@@ -1,0 +1,151 @@
+//! The settings `duckdb.*`: names, units, ranges, who may set them, and typed getters.
+
+use std::ffi::CString;
+
+use pgrx::pg_sys;
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+static MEMORY_LIMIT_MB: GucSetting<i32> = GucSetting::<i32>::new(2048);
+static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
+static TEMP_DIRECTORY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static MAX_TEMP_DIRECTORY_SIZE_MB: GucSetting<i32> = GucSetting::<i32>::new(10 * 1024);
+static HTTP_TIMEOUT_S: GucSetting<i32> = GucSetting::<i32>::new(30);
+static HTTP_RETRIES: GucSetting<i32> = GucSetting::<i32>::new(3);
+static ENABLE_FILE_CACHE: GucSetting<bool> = GucSetting::<bool>::new(false);
+static ENABLE_PUSHDOWN: GucSetting<bool> = GucSetting::<bool>::new(true);
+static LOG_SQL: GucSetting<bool> = GucSetting::<bool>::new(false);
+
+/// The limits under which an instance is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub memory_limit_mb: i32,
+    /// 0 is one thread per processor.
+    pub threads: i32,
+    /// Empty is a folder below the data directory's `base/pgsql_tmp`.
+    pub temp_directory: String,
+    /// -1 is no limit.
+    pub max_temp_directory_size_mb: i32,
+    pub http_timeout_s: i32,
+    pub http_retries: i32,
+    pub file_cache: bool,
+}
+
+#[must_use]
+pub fn limits() -> Limits {
+    Limits {
+        memory_limit_mb: MEMORY_LIMIT_MB.get(),
+        threads: THREADS.get(),
+        temp_directory: TEMP_DIRECTORY
+            .get()
+            .map(|path| path.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        max_temp_directory_size_mb: MAX_TEMP_DIRECTORY_SIZE_MB.get(),
+        http_timeout_s: HTTP_TIMEOUT_S.get(),
+        http_retries: HTTP_RETRIES.get(),
+        file_cache: ENABLE_FILE_CACHE.get(),
+    }
+}
+
+#[must_use]
+pub fn enable_pushdown() -> bool {
+    ENABLE_PUSHDOWN.get()
+}
+
+#[must_use]
+pub fn log_sql() -> bool {
+    LOG_SQL.get()
+}
+
+pub fn init() {
+    GucRegistry::define_int_guc(
+        c"duckdb.memory_limit",
+        c"Sets the most memory that one DuckDB instance may use.",
+        c"Each backend has an instance per role that queries in it. Beyond the limit DuckDB spills \
+          to duckdb.temp_directory; a query that cannot spill ends with error 53200.",
+        &MEMORY_LIMIT_MB,
+        64,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_int_guc(
+        c"duckdb.threads",
+        c"Sets the number of threads that one DuckDB instance uses.",
+        c"0 is one thread per processor.",
+        &THREADS,
+        0,
+        1024,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"duckdb.temp_directory",
+        c"Sets the folder below which DuckDB instances spill.",
+        c"Empty is base/pgsql_tmp in the data directory, which PostgreSQL cleans after a crash and \
+          base backups leave out. Each backend makes its own folder in it.",
+        &TEMP_DIRECTORY,
+        GucContext::Suset,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    GucRegistry::define_int_guc(
+        c"duckdb.max_temp_directory_size",
+        c"Sets the most disk space that one DuckDB instance may spill to.",
+        c"Beyond it a query ends with error 53100 or 53200. -1 is no limit.",
+        &MAX_TEMP_DIRECTORY_SIZE_MB,
+        -1,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_int_guc(
+        c"duckdb.http_timeout",
+        c"Sets how long DuckDB waits for an answer of an object store or web server.",
+        c"It counts for one request, without its retries. A cancelled query does not wait for it.",
+        &HTTP_TIMEOUT_S,
+        1,
+        3600,
+        GucContext::Userset,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"duckdb.http_retries",
+        c"Sets how often DuckDB repeats a failed HTTP request.",
+        c"Connection failures and answers 408, 418, 429, 500, 503 and 504 are repeated.",
+        &HTTP_RETRIES,
+        0,
+        100,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"duckdb.enable_file_cache",
+        c"Lets DuckDB keep what it has read of remote files in memory.",
+        c"Later queries of the session then read it from there. Each backend has a cache of its own, \
+          which grows up to duckdb.memory_limit.",
+        &ENABLE_FILE_CACHE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"duckdb.enable_pushdown",
+        c"Lets conditions and limits of the PostgreSQL query run in DuckDB.",
+        c"Only conditions on which both agree are pushed down. Turned off, DuckDB returns all rows \
+          and PostgreSQL filters them; columns that are not used are left out either way.",
+        &ENABLE_PUSHDOWN,
+        GucContext::Userset,
+        GucFlags::EXPLAIN,
+    );
+    GucRegistry::define_bool_guc(
+        c"duckdb.log_sql",
+        c"Logs each statement that is sent to DuckDB.",
+        c"The text goes to the server log at level LOG, without the values of parameters.",
+        &LOG_SQL,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    // SAFETY: _PG_init runs in the main thread; the prefix is a static string.
+    #[cfg(not(feature = "pg14"))]
+    unsafe {
+        pg_sys::MarkGUCPrefixReserved(c"duckdb".as_ptr());
+    }
+}

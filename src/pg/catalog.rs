@@ -1,0 +1,349 @@
+//! The extension's own functions and types, and the foreign servers, as the catalogs have them.
+
+use std::cell::RefCell;
+use std::ffi::CString;
+use std::rc::Rc;
+
+use pgrx::pg_sys;
+
+use super::{acl, callbacks, nodes};
+
+pub const EXTENSION: &std::ffi::CStr = c"pg_pond";
+pub const SCHEMA: &str = "duckdb";
+
+/// The readers: functions of schema `duckdb` that call the DuckDB function of the same name.
+pub const READERS: [&str; 7] = [
+    "read_parquet",
+    "read_csv",
+    "read_json",
+    "read_text",
+    "read_blob",
+    "iceberg_scan",
+    "delta_scan",
+];
+
+/// The objects of `CREATE EXTENSION pg_pond` that the module must recognise in a parse tree.
+#[derive(Debug, Clone)]
+pub struct Objects {
+    /// The composite type without columns that `duckdb.query` and the readers return.
+    pub row: pg_sys::Oid,
+    /// The types of the literals that queries and readers take.
+    pub sql: pg_sys::Oid,
+    pub path: pg_sys::Oid,
+    /// The functions of the extension that return [`Objects::row`]: `query` and the readers.
+    pub in_from: Vec<pg_sys::Oid>,
+    /// `duckdb.query(duckdb.sql)` and `duckdb.query(duckdb.sql, VARIADIC "any")`.
+    pub query: [pg_sys::Oid; 2],
+    /// `duckdb.query_rows(text)` and `duckdb.query_rows(text, VARIADIC "any")`.
+    pub query_rows: [pg_sys::Oid; 2],
+    /// `duckdb.query_by_name(text)` and `duckdb.query_by_name(text, VARIADIC "any")`.
+    pub query_by_name: [pg_sys::Oid; 2],
+}
+
+impl Objects {
+    /// Whether the function runs a text with a column definition list.
+    #[must_use]
+    pub fn scans(&self, function: pg_sys::Oid) -> bool {
+        self.query_rows.contains(&function) || self.query_by_name.contains(&function)
+    }
+}
+
+thread_local! {
+    static OBJECTS: RefCell<Option<(u64, Rc<Objects>)>> = const { RefCell::new(None) };
+}
+
+impl Objects {
+    /// The objects in this database; `None` when the extension is not installed.
+    #[must_use]
+    pub fn get() -> Option<Rc<Self>> {
+        let generation = callbacks::function_generation();
+        let known = OBJECTS.with_borrow(|known| match known {
+            Some((of, objects)) if *of == generation => Some(Rc::clone(objects)),
+            _ => None,
+        });
+        if known.is_some() {
+            return known;
+        }
+        let objects = Rc::new(Self::look_up()?);
+        OBJECTS.set(Some((generation, Rc::clone(&objects))));
+        Some(objects)
+    }
+
+    fn look_up() -> Option<Self> {
+        // SAFETY: catalog look-ups that return InvalidOid for what is missing.
+        unsafe {
+            let extension = pg_sys::get_extension_oid(EXTENSION.as_ptr(), true);
+            if extension == pg_sys::InvalidOid {
+                return None;
+            }
+            let schema = acl::schema(SCHEMA)?;
+            let row = type_in(schema, "row")?;
+            let sql = type_in(schema, "sql")?;
+            let path = type_in(schema, "path")?;
+            let of = |name: &str, first| {
+                let one = function(extension, name, &[first])?;
+                let variadic = function(extension, name, &[first, pg_sys::ANYOID])?;
+                Some([one, variadic])
+            };
+            let query = of("query", sql)?;
+            let readers = READERS.iter().filter_map(|name| reader(name));
+            Some(Self {
+                row,
+                sql,
+                path,
+                in_from: readers.chain(query).collect(),
+                query,
+                query_rows: of("query_rows", pg_sys::TEXTOID)?,
+                query_by_name: of("query_by_name", pg_sys::TEXTOID)?,
+            })
+        }
+    }
+}
+
+/// The reader function of this name in schema `duckdb`, if it belongs to the extension.
+#[must_use]
+pub fn reader(name: &str) -> Option<pg_sys::Oid> {
+    // SAFETY: catalog look-ups; the candidates are palloc'ed for us.
+    unsafe {
+        let extension = pg_sys::get_extension_oid(EXTENSION.as_ptr(), true);
+        let names = nodes::list_of([nodes::string_node(SCHEMA), nodes::string_node(name)]);
+        let function = pg_sys::LookupFuncName(names, -1, std::ptr::null(), true);
+        (function != pg_sys::InvalidOid
+            && extension != pg_sys::InvalidOid
+            && pg_sys::getExtensionOfObject(pg_sys::ProcedureRelationId, function) == extension)
+            .then_some(function)
+    }
+}
+
+/// # Safety
+/// Within a transaction.
+unsafe fn type_in(schema: pg_sys::Oid, name: &str) -> Option<pg_sys::Oid> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: a syscache look-up by name and schema.
+    let oid = unsafe {
+        #[expect(clippy::cast_possible_wrap, reason = "cache identifiers are small")]
+        pg_sys::GetSysCacheOid(
+            pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,
+            i16::try_from(pg_sys::Anum_pg_type_oid).unwrap_or(1),
+            pg_sys::Datum::from(name.as_ptr()),
+            pg_sys::Datum::from(schema),
+            pg_sys::Datum::null(),
+            pg_sys::Datum::null(),
+        )
+    };
+    (oid != pg_sys::InvalidOid).then_some(oid)
+}
+
+/// A function of the extension by its name and argument types. One of the same name that does not
+/// belong to the extension is not taken.
+///
+/// # Safety
+/// Within a transaction.
+unsafe fn function(
+    extension: pg_sys::Oid,
+    name: &str,
+    arguments: &[pg_sys::Oid],
+) -> Option<pg_sys::Oid> {
+    // SAFETY: a look-up by qualified name that may find nothing.
+    unsafe {
+        let names = nodes::list_of([nodes::string_node(SCHEMA), nodes::string_node(name)]);
+        let count = i32::try_from(arguments.len()).ok()?;
+        let oid = pg_sys::LookupFuncName(names, count, arguments.as_ptr(), true);
+        (oid != pg_sys::InvalidOid
+            && pg_sys::getExtensionOfObject(pg_sys::ProcedureRelationId, oid) == extension)
+            .then_some(oid)
+    }
+}
+
+/// A foreign server of the extension's wrapper, as one role sees it.
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub oid: pg_sys::Oid,
+    pub wrapper: pg_sys::Oid,
+    pub owner: pg_sys::Oid,
+    pub name: String,
+    pub server_type: Option<String>,
+    pub options: Vec<(String, String)>,
+    /// The options of the role's user mapping, or of PUBLIC's; `None` when there is neither.
+    pub mapping: Option<Vec<(String, String)>>,
+}
+
+const WRAPPER: &std::ffi::CStr = c"duckdb";
+
+/// The servers of wrapper `duckdb` that `role` may use: USAGE, and a user mapping of its own or
+/// PUBLIC's. In the order of their names.
+#[must_use]
+pub fn usable_servers(role: pg_sys::Oid) -> Vec<Server> {
+    servers()
+        .into_iter()
+        .filter(|server| acl::may_use_server(server.oid, role))
+        .filter_map(|server| {
+            let mapping = role_mapping(role, server.oid)?;
+            Some(Server { mapping: Some(mapping), ..server })
+        })
+        .collect()
+}
+
+/// All servers of wrapper `duckdb`, without mappings, in the order of their names.
+#[must_use]
+pub fn servers() -> Vec<Server> {
+    // SAFETY: within a transaction; the scan is closed before anything else happens, and only
+    // look-ups that may find nothing follow.
+    let mut servers: Vec<_> = unsafe {
+        let wrapper = pg_sys::get_foreign_data_wrapper_oid(WRAPPER.as_ptr(), true);
+        if wrapper == pg_sys::InvalidOid {
+            return vec![];
+        }
+        server_oids(wrapper).into_iter().filter_map(server_by_oid).collect()
+    };
+    servers.sort_by(|a, b| a.name.cmp(&b.name));
+    servers
+}
+
+/// The options of the mapping that `role` has for the server, its own or PUBLIC's.
+#[must_use]
+pub fn role_mapping(role: pg_sys::Oid, server: pg_sys::Oid) -> Option<Vec<(String, String)>> {
+    user_mapping(role, server).or_else(|| user_mapping(pg_sys::InvalidOid, server))
+}
+
+/// The OIDs of all servers of a wrapper.
+///
+/// # Safety
+/// Within a transaction.
+unsafe fn server_oids(wrapper: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    #[expect(clippy::cast_possible_wrap, reason = "a small lock mode")]
+    let lock = pg_sys::AccessShareLock as i32;
+    let mut found = vec![];
+    // SAFETY: a sequential scan of a system catalog, ended and closed below.
+    unsafe {
+        let relation = pg_sys::table_open(pg_sys::ForeignServerRelationId, lock);
+        let scan = pg_sys::systable_beginscan(
+            relation,
+            pg_sys::InvalidOid,
+            false,
+            std::ptr::null_mut(),
+            0,
+            std::ptr::null_mut(),
+        );
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            let row = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_foreign_server>();
+            if (*row).srvfdw == wrapper {
+                found.push((*row).oid);
+            }
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(relation, lock);
+    }
+    found
+}
+
+/// A server without its mapping; `None` when it is gone.
+#[must_use]
+pub fn server_by_oid(oid: pg_sys::Oid) -> Option<Server> {
+    // SAFETY: FSV_MISSING_OK (1) makes a missing server NULL; the rest is palloc'ed for us.
+    unsafe {
+        let server = pg_sys::GetForeignServerExtended(oid, 1);
+        if server.is_null() {
+            return None;
+        }
+        let server_type = (*server).servertype;
+        Some(Server {
+            oid,
+            wrapper: (*server).fdwid,
+            owner: (*server).owner,
+            name: nodes::str_at((*server).servername),
+            server_type: (!server_type.is_null()).then(|| nodes::str_at(server_type)),
+            options: def_elements((*server).options),
+            mapping: None,
+        })
+    }
+}
+
+/// Options as the catalog's DefElem list has them.
+///
+/// # Safety
+/// `list` is NIL or a list of DefElem with text values.
+unsafe fn def_elements(list: *mut pg_sys::List) -> Vec<(String, String)> {
+    // SAFETY: by contract; defGetString reads any value as text.
+    unsafe {
+        nodes::items::<pg_sys::DefElem>(list)
+            .map(|element| {
+                let value = if (*element).arg.is_null() {
+                    String::new()
+                } else {
+                    nodes::str_at(pg_sys::defGetString(element))
+                };
+                (nodes::str_at((*element).defname), value)
+            })
+            .collect()
+    }
+}
+
+/// The options of a `text[]` of `name=value`, as validators get them.
+///
+/// # Safety
+/// `array` is a `text[]` Datum, or null for none.
+#[must_use]
+pub unsafe fn options_of(array: pg_sys::Datum) -> Vec<(String, String)> {
+    if array.is_null() {
+        return vec![];
+    }
+    // SAFETY: by contract.
+    unsafe { def_elements(pg_sys::untransformRelOptions(array)) }
+}
+
+/// The options of exactly this user's mapping (InvalidOid is PUBLIC), if there is one.
+#[must_use]
+pub fn user_mapping(user: pg_sys::Oid, server: pg_sys::Oid) -> Option<Vec<(String, String)>> {
+    #[expect(clippy::cast_possible_wrap, reason = "cache identifiers are small")]
+    let cache = pg_sys::SysCacheIdentifier::USERMAPPINGUSERSERVER as i32;
+    // SAFETY: a syscache look-up, released below.
+    unsafe {
+        let tuple =
+            pg_sys::SearchSysCache2(cache, pg_sys::Datum::from(user), pg_sys::Datum::from(server));
+        if tuple.is_null() {
+            return None;
+        }
+        let mut is_null = false;
+        let attribute = i16::try_from(pg_sys::Anum_pg_user_mapping_umoptions).unwrap_or(4);
+        let options = pg_sys::SysCacheGetAttr(cache, tuple, attribute, &raw mut is_null);
+        let options =
+            if is_null { vec![] } else { def_elements(pg_sys::untransformRelOptions(options)) };
+        pg_sys::ReleaseSysCache(tuple);
+        Some(options)
+    }
+}
+
+/// The server and the options of a user mapping.
+#[must_use]
+pub fn mapping_by_oid(oid: pg_sys::Oid) -> Option<(pg_sys::Oid, Vec<(String, String)>)> {
+    #[expect(clippy::cast_possible_wrap, reason = "cache identifiers are small")]
+    let cache = pg_sys::SysCacheIdentifier::USERMAPPINGOID as i32;
+    // SAFETY: a syscache look-up, released below.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(oid));
+        if tuple.is_null() {
+            return None;
+        }
+        let row = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_user_mapping>();
+        let (user, server) = ((*row).umuser, (*row).umserver);
+        pg_sys::ReleaseSysCache(tuple);
+        Some((server, user_mapping(user, server)?))
+    }
+}
+
+impl Server {
+    /// Whether the server belongs to the extension's wrapper.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        // SAFETY: catalog look-ups.
+        unsafe {
+            let wrapper = pg_sys::get_foreign_data_wrapper_oid(WRAPPER.as_ptr(), true);
+            wrapper != pg_sys::InvalidOid && self.wrapper == wrapper
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! PostgreSQL's hooks: each is set once, keeps the hook that was there before, and calls it (or
+//! PostgreSQL's standard function) inside pgrx's FFI boundary.
+
+use std::ffi::c_char;
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
+
+static mut PREV_POST_PARSE_ANALYZE: pg_sys::post_parse_analyze_hook_type = None;
+static mut PREV_PROCESS_UTILITY: pg_sys::ProcessUtility_hook_type = None;
+static mut PREV_PLANNER: pg_sys::planner_hook_type = None;
+static mut PREV_SET_REL_PATHLIST: pg_sys::set_rel_pathlist_hook_type = None;
+static mut PREV_EXECUTOR_RUN: pg_sys::ExecutorRun_hook_type = None;
+static mut PREV_OBJECT_ACCESS: pg_sys::object_access_hook_type = None;
+
+/// Sets the hook and keeps the one before.
+///
+/// # Safety
+/// Called once, from `_PG_init`.
+pub unsafe fn set_post_parse_analyze(hook: pg_sys::post_parse_analyze_hook_type) {
+    // SAFETY: _PG_init runs in the main thread before anything uses the static.
+    unsafe {
+        PREV_POST_PARSE_ANALYZE = pg_sys::post_parse_analyze_hook;
+        pg_sys::post_parse_analyze_hook = hook;
+    }
+}
+
+/// # Safety
+/// The arguments of the hook itself.
+pub unsafe fn prev_post_parse_analyze(
+    pstate: *mut pg_sys::ParseState,
+    query: *mut pg_sys::Query,
+    jstate: *mut pg_sys::JumbleState,
+) {
+    // SAFETY: the arguments are passed on; main thread.
+    unsafe {
+        if let Some(prev) = PREV_POST_PARSE_ANALYZE {
+            pg_guard_ffi_boundary(|| prev(pstate, query, jstate));
+        }
+    }
+}
+
+/// # Safety
+/// As [`set_post_parse_analyze`].
+pub unsafe fn set_process_utility(hook: pg_sys::ProcessUtility_hook_type) {
+    // SAFETY: as above.
+    unsafe {
+        PREV_PROCESS_UTILITY = pg_sys::ProcessUtility_hook;
+        pg_sys::ProcessUtility_hook = hook;
+    }
+}
+
+/// # Safety
+/// The arguments of the hook itself.
+#[expect(clippy::too_many_arguments, reason = "the hook's own signature")]
+pub unsafe fn prev_process_utility(
+    statement: *mut pg_sys::PlannedStmt,
+    query_string: *const c_char,
+    read_only_tree: bool,
+    context: pg_sys::ProcessUtilityContext::Type,
+    params: pg_sys::ParamListInfo,
+    environment: *mut pg_sys::QueryEnvironment,
+    dest: *mut pg_sys::DestReceiver,
+    completion: *mut pg_sys::QueryCompletion,
+) {
+    // SAFETY: as above.
+    unsafe {
+        let Some(prev) = PREV_PROCESS_UTILITY else {
+            return pg_sys::standard_ProcessUtility(
+                statement,
+                query_string,
+                read_only_tree,
+                context,
+                params,
+                environment,
+                dest,
+                completion,
+            );
+        };
+        pg_guard_ffi_boundary(|| {
+            prev(
+                statement,
+                query_string,
+                read_only_tree,
+                context,
+                params,
+                environment,
+                dest,
+                completion,
+            )
+        });
+    }
+}
+
+/// # Safety
+/// As [`set_post_parse_analyze`].
+pub unsafe fn set_planner(hook: pg_sys::planner_hook_type) {
+    // SAFETY: as above.
+    unsafe {
+        PREV_PLANNER = pg_sys::planner_hook;
+        pg_sys::planner_hook = hook;
+    }
+}
+
+/// # Safety
+/// The arguments of the hook itself.
+pub unsafe fn prev_planner(
+    query: *mut pg_sys::Query,
+    query_string: *const c_char,
+    cursor_options: i32,
+    params: pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt {
+    // SAFETY: as above.
+    unsafe {
+        match PREV_PLANNER {
+            Some(prev) => {
+                pg_guard_ffi_boundary(|| prev(query, query_string, cursor_options, params))
+            }
+            None => pg_sys::standard_planner(query, query_string, cursor_options, params),
+        }
+    }
+}
+
+/// # Safety
+/// As [`set_post_parse_analyze`].
+pub unsafe fn set_set_rel_pathlist(hook: pg_sys::set_rel_pathlist_hook_type) {
+    // SAFETY: as above.
+    unsafe {
+        PREV_SET_REL_PATHLIST = pg_sys::set_rel_pathlist_hook;
+        pg_sys::set_rel_pathlist_hook = hook;
+    }
+}
+
+/// # Safety
+/// The arguments of the hook itself.
+pub unsafe fn prev_set_rel_pathlist(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    rti: pg_sys::Index,
+    rte: *mut pg_sys::RangeTblEntry,
+) {
+    // SAFETY: as above.
+    unsafe {
+        if let Some(prev) = PREV_SET_REL_PATHLIST {
+            pg_guard_ffi_boundary(|| prev(root, rel, rti, rte));
+        }
+    }
+}
+
+/// # Safety
+/// As [`set_post_parse_analyze`].
+pub unsafe fn set_executor_run(hook: pg_sys::ExecutorRun_hook_type) {
+    // SAFETY: as above.
+    unsafe {
+        PREV_EXECUTOR_RUN = pg_sys::ExecutorRun_hook;
+        pg_sys::ExecutorRun_hook = hook;
+    }
+}
+
+/// # Safety
+/// The arguments of the hook itself.
+#[cfg(not(feature = "pg18"))]
+pub unsafe fn prev_executor_run(
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    count: u64,
+    execute_once: bool,
+) {
+    // SAFETY: as above.
+    unsafe {
+        match PREV_EXECUTOR_RUN {
+            Some(prev) => pg_guard_ffi_boundary(|| prev(query, direction, count, execute_once)),
+            None => pg_sys::standard_ExecutorRun(query, direction, count, execute_once),
+        }
+    }
+}
+
+/// # Safety
+/// The arguments of the hook itself.
+#[cfg(feature = "pg18")]
+pub unsafe fn prev_executor_run(
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    count: u64,
+) {
+    // SAFETY: as above.
+    unsafe {
+        match PREV_EXECUTOR_RUN {
+            Some(prev) => pg_guard_ffi_boundary(|| prev(query, direction, count)),
+            None => pg_sys::standard_ExecutorRun(query, direction, count),
+        }
+    }
+}
+
+/// # Safety
+/// As [`set_post_parse_analyze`].
+pub unsafe fn set_object_access(hook: pg_sys::object_access_hook_type) {
+    // SAFETY: as above.
+    unsafe {
+        PREV_OBJECT_ACCESS = pg_sys::object_access_hook;
+        pg_sys::object_access_hook = hook;
+    }
+}
+
+/// # Safety
+/// The arguments of the hook itself.
+pub unsafe fn prev_object_access(
+    access: pg_sys::ObjectAccessType::Type,
+    class: pg_sys::Oid,
+    object: pg_sys::Oid,
+    sub_id: i32,
+    argument: *mut std::ffi::c_void,
+) {
+    // SAFETY: as above.
+    unsafe {
+        if let Some(prev) = PREV_OBJECT_ACCESS {
+            pg_guard_ffi_boundary(|| prev(access, class, object, sub_id, argument));
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! PostgreSQL's side, and nothing of DuckDB's: hooks, waits, nodes, catalogs, memory, and what
+//! differs between versions. `unsafe` towards PostgreSQL lives here and in the callbacks that
+//! PostgreSQL calls.
+
+pub mod acl;
+pub mod callbacks;
+pub mod catalog;
+pub mod encoding;
+pub mod hook;
+pub mod memory;
+pub mod methods;
+pub mod nodes;
+pub mod parse;
+pub mod progress;
+pub mod row_type;
+pub mod slot;
+pub mod wait;

@@ -1,0 +1,61 @@
+//! Tuple descriptors and slots, where PostgreSQL's versions differ.
+
+use pgrx::pg_sys;
+
+/// The slot holds no row.
+#[expect(clippy::cast_possible_truncation, reason = "a flag bit")]
+pub const FLAG_EMPTY: u16 = pg_sys::TTS_FLAG_EMPTY as u16;
+
+/// The slot owns the memory of its row.
+#[expect(clippy::cast_possible_truncation, reason = "a flag bit")]
+pub const FLAG_SHOULD_FREE: u16 = pg_sys::TTS_FLAG_SHOULDFREE as u16;
+
+/// Attribute `index`, from 0.
+///
+/// # Safety
+/// `descriptor` is live and has more than `index` attributes.
+#[must_use]
+pub unsafe fn attribute(
+    descriptor: pg_sys::TupleDesc,
+    index: usize,
+) -> *mut pg_sys::FormData_pg_attribute {
+    // SAFETY: by contract. Since version 18 the full attributes lie behind the compact ones
+    // (TupleDescAttr in access/tupdesc.h).
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        {
+            (*descriptor).attrs.as_mut_ptr().add(index)
+        }
+        #[cfg(feature = "pg18")]
+        {
+            let count = usize::try_from((*descriptor).natts).unwrap_or(0);
+            (*descriptor)
+                .compact_attrs
+                .as_mut_ptr()
+                .add(count)
+                .cast::<pg_sys::FormData_pg_attribute>()
+                .add(index)
+        }
+    }
+}
+
+/// The value of an expression.
+///
+/// # Safety
+/// `state` and `context` are live.
+pub unsafe fn evaluate(
+    state: *mut pg_sys::ExprState,
+    context: *mut pg_sys::ExprContext,
+) -> (pg_sys::Datum, bool) {
+    let mut is_null = false;
+    // SAFETY: by contract; evalfunc is set by ExecInitExpr.
+    let value = unsafe {
+        match (*state).evalfunc {
+            Some(evaluate) => {
+                pg_sys::ffi::pg_guard_ffi_boundary(|| evaluate(state, context, &raw mut is_null))
+            }
+            None => pg_sys::Datum::null(),
+        }
+    };
+    (value, is_null)
+}

@@ -1,0 +1,100 @@
+//! Real columns for `duckdb.query('…')` and the readers.
+//!
+//! PostgreSQL fixes a FROM item's columns while it analyses the statement. In three steps they
+//! become those of the DuckDB query:
+//!
+//! 1. [`input`]: the literal is turned into `duckdb.sql` (or `duckdb.path`) by our input function,
+//!    which asks DuckDB for the columns and shows them to the parser as those of `duckdb.row`.
+//! 2. [`convert`]: once the statement is analysed, every such FROM item becomes
+//!    `duckdb.query_by_name('…') AS (column definitions)`, which views and plans can keep.
+//! 3. [`raw`]: statements whose inner queries PostgreSQL analyses without telling anybody (BEGIN
+//!    ATOMIC bodies, RETURN, rules, policies) are rewritten before their analysis.
+//!
+//! [`reader`] turns `read_parquet('…', option => …)` and its kin into DuckDB SQL.
+
+mod convert;
+mod input;
+mod raw;
+mod reader;
+
+use pgrx::pg_sys;
+
+use crate::error::report;
+use crate::pg::{callbacks, hook, row_type};
+
+/// Sets the hooks.
+///
+/// # Safety
+/// Called once, from `_PG_init`.
+pub unsafe fn init() {
+    // SAFETY: by contract.
+    unsafe {
+        hook::set_post_parse_analyze(Some(post_parse_analyze));
+        hook::set_process_utility(Some(process_utility));
+        hook::set_planner(Some(planner));
+        callbacks::at_transaction_end(|_| {
+            row_type::restore();
+            input::forget();
+        });
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn post_parse_analyze(
+    pstate: *mut pg_sys::ParseState,
+    query: *mut pg_sys::Query,
+    jstate: *mut pg_sys::JumbleState,
+) {
+    // SAFETY: the analysed query is ours to change at this point.
+    unsafe {
+        report(convert::query(query));
+        row_type::restore();
+        hook::prev_post_parse_analyze(pstate, query, jstate);
+    }
+}
+
+#[pgrx::pg_guard]
+#[expect(clippy::too_many_arguments, reason = "the hook's own signature")]
+unsafe extern "C-unwind" fn process_utility(
+    statement: *mut pg_sys::PlannedStmt,
+    query_string: *const std::ffi::c_char,
+    read_only_tree: bool,
+    context: pg_sys::ProcessUtilityContext::Type,
+    params: pg_sys::ParamListInfo,
+    environment: *mut pg_sys::QueryEnvironment,
+    dest: *mut pg_sys::DestReceiver,
+    completion: *mut pg_sys::QueryCompletion,
+) {
+    // SAFETY: the statement is live; a tree that is read-only is copied before it is changed.
+    unsafe {
+        let (statement, read_only_tree) = report(raw::rewrite(statement, read_only_tree));
+        hook::prev_process_utility(
+            statement,
+            query_string,
+            read_only_tree,
+            context,
+            params,
+            environment,
+            dest,
+            completion,
+        );
+        // Inner statements may have been analysed without the hook.
+        row_type::restore();
+    }
+}
+
+/// A net for queries that reach the planner unconverted, such as those of SQL functions that were
+/// stored by a session without the hooks.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn planner(
+    query: *mut pg_sys::Query,
+    query_string: *const std::ffi::c_char,
+    cursor_options: i32,
+    params: pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt {
+    // SAFETY: the planner may scribble on its query, and so may we.
+    unsafe {
+        report(convert::query(query));
+        hook::prev_planner(query, query_string, cursor_options, params)
+    }
+}

@@ -1,0 +1,240 @@
+//! The readers `duckdb.read_parquet` and so on: which options each takes, and the DuckDB SQL that a
+//! call becomes.
+
+use duck::quote;
+use pgrx::PgSqlErrorCode;
+
+use crate::error::{Error, Result};
+use crate::pg::parse::Constant;
+
+/// One reader. Its options are the parameters of the SQL function of the same name, in order.
+pub struct Reader {
+    pub name: &'static str,
+    pub options: &'static [&'static str],
+}
+
+/// DuckDB's documentation, pages "Parquet", "CSV Import", "Loading JSON", "read_text", Iceberg and
+/// Delta. `path` comes first in each.
+const READERS: &[Reader] = &[
+    Reader {
+        name: "read_parquet",
+        options: &[
+            "binary_as_string",
+            "file_row_number",
+            "filename",
+            "hive_partitioning",
+            "hive_types",
+            "hive_types_autocast",
+            "union_by_name",
+        ],
+    },
+    Reader {
+        name: "read_csv",
+        options: &[
+            "all_varchar",
+            "allow_quoted_nulls",
+            "auto_detect",
+            "auto_type_candidates",
+            "buffer_size",
+            "columns",
+            "comment",
+            "compression",
+            "dateformat",
+            "decimal_separator",
+            "delim",
+            "delimiter",
+            "encoding",
+            "escape",
+            "filename",
+            "force_not_null",
+            "header",
+            "hive_partitioning",
+            "hive_types",
+            "hive_types_autocast",
+            "ignore_errors",
+            "max_line_size",
+            "names",
+            "new_line",
+            "normalize_names",
+            "null_padding",
+            "nullstr",
+            "parallel",
+            "quote",
+            "sample_size",
+            "sep",
+            "skip",
+            "strict_mode",
+            "thousands",
+            "timestampformat",
+            "types",
+            "union_by_name",
+        ],
+    },
+    Reader {
+        name: "read_json",
+        options: &[
+            "auto_detect",
+            "columns",
+            "compression",
+            "convert_strings_to_integers",
+            "dateformat",
+            "field_appearance_threshold",
+            "filename",
+            "format",
+            "hive_partitioning",
+            "hive_types",
+            "hive_types_autocast",
+            "ignore_errors",
+            "map_inference_threshold",
+            "maximum_depth",
+            "maximum_object_size",
+            "maximum_sample_files",
+            "records",
+            "sample_size",
+            "timestampformat",
+            "union_by_name",
+        ],
+    },
+    Reader { name: "read_text", options: &[] },
+    Reader { name: "read_blob", options: &[] },
+    Reader {
+        name: "iceberg_scan",
+        options: &[
+            "allow_moved_paths",
+            "metadata_compression_codec",
+            "mode",
+            "snapshot_from_id",
+            "snapshot_from_timestamp",
+            "version",
+            "version_name_format",
+        ],
+    },
+    Reader { name: "delta_scan", options: &["file_row_number", "filename", "version"] },
+];
+
+pub fn names() -> impl Iterator<Item = &'static str> {
+    READERS.iter().map(|reader| reader.name)
+}
+
+/// The error for an argument, by its name or number, that is not a constant.
+pub fn not_constant(reader: &str) -> impl FnOnce(String) -> Error {
+    let reader = reader.to_owned();
+    move |argument| {
+        Error::new(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("argument \"{argument}\" of duckdb.{reader} must be a constant"),
+        )
+        .hint("Use duckdb.query with parameters, or duckdb.query_rows.")
+    }
+}
+
+pub fn find(name: &str) -> Result<&'static Reader> {
+    READERS.iter().find(|reader| reader.name == name).ok_or_else(|| {
+        Error::not_supported(format!("duckdb.{name} is not a reader"))
+            .hint(format!("The readers are {}.", names().collect::<Vec<_>>().join(", ")))
+    })
+}
+
+impl Reader {
+    /// The DuckDB query for a call. Positional options stand for the SQL function's parameters in
+    /// order; NULL is an option that is not given.
+    pub fn sql(&self, path: &str, options: &[(Option<String>, Constant)]) -> Result<String> {
+        let mut arguments = vec![path_argument(path)];
+        for (position, (name, value)) in options.iter().enumerate() {
+            let name = match name {
+                Some(name) => name.as_str(),
+                None => self.options.get(position).copied().unwrap_or_default(),
+            };
+            if !self.options.contains(&name) {
+                return Err(Error::new(
+                    PgSqlErrorCode::ERRCODE_UNDEFINED_PARAMETER,
+                    format!("duckdb.{} has no option \"{name}\"", self.name),
+                )
+                .hint(format!("Valid options are {}.", self.options.join(", "))));
+            }
+            if *value != Constant::Null {
+                arguments.push(format!("{name} = {}", option_value(name, value)?));
+            }
+        }
+        Ok(format!("SELECT * FROM {}({})", self.name, arguments.join(", ")))
+    }
+}
+
+/// One path, or several as a PostgreSQL array literal: `{s3://a/x.parquet,s3://b/y.parquet}`.
+fn path_argument(path: &str) -> String {
+    let inner = path.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    match inner {
+        Some(inner) => {
+            let paths: Vec<_> = array_elements(inner).iter().map(|p| quote::literal(p)).collect();
+            format!("[{}]", paths.join(", "))
+        }
+        None => quote::literal(path),
+    }
+}
+
+/// The elements of an array literal's inside, quoted with `"` or bare.
+fn array_elements(inner: &str) -> Vec<String> {
+    let mut elements = vec![];
+    let mut element = String::new();
+    let mut quoted = false;
+    let mut characters = inner.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => quoted = !quoted,
+            '\\' => element.extend(characters.next()),
+            ',' if !quoted => elements.push(std::mem::take(&mut element)),
+            other => element.push(other),
+        }
+    }
+    elements.push(element);
+    elements.iter().map(|element| element.trim().to_owned()).collect()
+}
+
+/// Options whose value DuckDB wants as a struct or map: given as JSON text.
+const JSON_OPTIONS: &[&str] = &["columns", "types", "hive_types"];
+
+fn option_value(name: &str, value: &Constant) -> Result<String> {
+    Ok(match value {
+        Constant::Null => "NULL".into(),
+        Constant::Boolean(value) => value.to_string(),
+        Constant::Number(digits) => digits.clone(),
+        Constant::Text(text) if JSON_OPTIONS.contains(&name) => struct_literal(name, text)?,
+        Constant::Text(text) => quote::literal(text),
+        Constant::List(values) => {
+            let values: Vec<_> =
+                values.iter().map(|value| option_value("", value)).collect::<Result<_>>()?;
+            format!("[{}]", values.join(", "))
+        }
+    })
+}
+
+/// `{"a": "INTEGER"}` as DuckDB's `{'a': 'INTEGER'}`; an array of texts stays a list.
+fn struct_literal(name: &str, json: &str) -> Result<String> {
+    let bad = || {
+        Error::new(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("option \"{name}\" is not a JSON object of names and types"),
+        )
+        .hint("For example '{\"id\": \"BIGINT\", \"day\": \"DATE\"}'.")
+    };
+    match serde_json::from_str(json).map_err(|_| bad())? {
+        serde_json::Value::Object(fields) => {
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(key, value)| {
+                    let value = value.as_str().ok_or_else(bad)?;
+                    Ok(format!("{}: {}", quote::literal(key), quote::literal(value)))
+                })
+                .collect::<Result<_>>()?;
+            Ok(format!("{{{}}}", fields.join(", ")))
+        }
+        serde_json::Value::Array(values) => {
+            let values: Vec<_> = values
+                .iter()
+                .map(|value| value.as_str().map(quote::literal).ok_or_else(bad))
+                .collect::<Result<_>>()?;
+            Ok(format!("[{}]", values.join(", ")))
+        }
+        _ => Err(bad()),
+    }
+}

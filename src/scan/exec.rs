@@ -1,0 +1,415 @@
+//! The scan in the executor.
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::NodeTag as Tag;
+
+use super::batch::Batch;
+use super::explain;
+use super::plan::ScanPlan;
+use super::recheck;
+use crate::error::{Error, Result, report};
+use crate::pg::methods::Methods;
+use crate::pg::{acl, memory, nodes, slot};
+use crate::session::{self, Entry, RunningScan, access};
+use crate::types::parameter::Parameter;
+
+pub const NODE_NAME: &CStr = c"DuckDB Scan";
+
+static SCAN_METHODS: Methods<pg_sys::CustomScanMethods> = Methods(pg_sys::CustomScanMethods {
+    CustomName: NODE_NAME.as_ptr(),
+    CreateCustomScanState: Some(create_custom_scan_state),
+});
+
+static EXEC_METHODS: Methods<pg_sys::CustomExecMethods> = Methods(pg_sys::CustomExecMethods {
+    CustomName: NODE_NAME.as_ptr(),
+    BeginCustomScan: Some(begin_custom_scan),
+    ExecCustomScan: Some(exec_custom_scan),
+    EndCustomScan: Some(end_custom_scan),
+    ReScanCustomScan: Some(rescan_custom_scan),
+    MarkPosCustomScan: None,
+    RestrPosCustomScan: None,
+    EstimateDSMCustomScan: None,
+    InitializeDSMCustomScan: None,
+    ReInitializeDSMCustomScan: None,
+    InitializeWorkerCustomScan: None,
+    ShutdownCustomScan: None,
+    ExplainCustomScan: Some(explain_custom_scan),
+});
+
+/// # Safety
+/// Called once, from `_PG_init`.
+pub unsafe fn register() {
+    // SAFETY: a static that PostgreSQL only reads.
+    unsafe { pg_sys::RegisterCustomScanMethods(SCAN_METHODS.as_ptr()) };
+}
+
+pub fn scan_methods() -> *const pg_sys::CustomScanMethods {
+    SCAN_METHODS.as_ptr()
+}
+
+/// Whether `node` is the state of one of our scans.
+///
+/// # Safety
+/// `node` is NULL or a live plan state.
+#[must_use]
+pub unsafe fn is_our_scan(node: *mut pg_sys::PlanState) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        nodes::is_a(node.cast(), Tag::T_CustomScanState)
+            && std::ptr::eq(
+                (*node.cast::<pg_sys::CustomScanState>()).methods,
+                EXEC_METHODS.as_ptr(),
+            )
+    }
+}
+
+/// PostgreSQL's state with ours behind it.
+#[repr(C)]
+struct DuckScanState {
+    custom: pg_sys::CustomScanState,
+    /// Owned by the query's memory context.
+    scan: *mut ScanState,
+}
+
+/// One expression whose value the query needs.
+struct Argument {
+    state: *mut pg_sys::ExprState,
+    parameter: Parameter,
+}
+
+/// The state of one scan.
+pub struct ScanState {
+    pub plan: ScanPlan,
+    /// Who runs it, whoever fetches.
+    pub role: pg_sys::Oid,
+    entry: Entry,
+    arguments: Vec<Argument>,
+    /// LIMIT and OFFSET.
+    limits: Vec<*mut pg_sys::ExprState>,
+    /// Runs between the first fetch and the end or a rescan.
+    running: Option<RunningScan>,
+    batch: Option<Batch>,
+    /// The slot's own arrays, which it gets back before the batch goes.
+    own_arrays: Option<(*mut pg_sys::Datum, *mut bool)>,
+    finished: bool,
+    pub statistics: explain::Statistics,
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn create_custom_scan_state(
+    _scan: *mut pg_sys::CustomScan,
+) -> *mut pg_sys::Node {
+    // SAFETY: zeroed memory is a valid state before its begin.
+    unsafe {
+        let state = pg_sys::palloc0(size_of::<DuckScanState>()).cast::<DuckScanState>();
+        (*state).custom.ss.ps.type_ = Tag::T_CustomScanState;
+        (*state).custom.methods = EXEC_METHODS.as_ptr();
+        state.cast()
+    }
+}
+
+/// # Safety
+/// `node` came from `create_custom_scan_state` and has begun.
+unsafe fn scan_of<'a>(node: *mut pg_sys::CustomScanState) -> Option<&'a mut ScanState> {
+    // SAFETY: by contract; PostgreSQL calls one callback at a time.
+    unsafe { (*node.cast::<DuckScanState>()).scan.as_mut() }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn begin_custom_scan(
+    node: *mut pg_sys::CustomScanState,
+    estate: *mut pg_sys::EState,
+    _flags: i32,
+) {
+    // SAFETY: the executor's live structures; the state is owned by the query's context.
+    unsafe {
+        let scan = report(begin(node));
+        let scan = memory::own_by_context((*estate).es_query_cxt, scan);
+        (*node.cast::<DuckScanState>()).scan = scan;
+    }
+}
+
+/// # Safety
+/// `node` is a state that is being begun.
+unsafe fn begin(node: *mut pg_sys::CustomScanState) -> Result<ScanState> {
+    // SAFETY: by contract; the plan is one of ours.
+    unsafe {
+        let plan_node = (*node).ss.ps.plan.cast::<pg_sys::CustomScan>();
+        let plan = nodes::items::<pg_sys::Node>((*plan_node).custom_private)
+            .next()
+            .and_then(|json| ScanPlan::from_json(&nodes::server_string_value(json)))
+            .ok_or_else(|| {
+                Error::new(
+                    pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                    "the plan of a DuckDB scan cannot be read",
+                )
+            })?;
+        // The node stands for a function call, whose right the executor would have checked.
+        let entry = access::entry_of_role()?;
+        let expressions: Vec<_> = nodes::items::<pg_sys::Expr>((*plan_node).custom_exprs).collect();
+        let values = plan.arguments + plan.condition_values;
+        let parent = &raw mut (*node).ss.ps;
+        let arguments = expressions[..values]
+            .iter()
+            .enumerate()
+            .map(|(index, expression)| {
+                let node = expression.cast::<pg_sys::Node>();
+                let name = format!("${}", index + 1);
+                let (oid, typmod) = (pg_sys::exprType(node), pg_sys::exprTypmod(node));
+                let parameter = Parameter::new(&name, oid, typmod)?;
+                Ok(Argument { state: pg_sys::ExecInitExpr(*expression, parent), parameter })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let limits = expressions[values..]
+            .iter()
+            .map(|expression| pg_sys::ExecInitExpr(*expression, parent))
+            .collect();
+        Ok(ScanState {
+            plan,
+            role: acl::current_role(),
+            entry,
+            arguments,
+            limits,
+            running: None,
+            batch: None,
+            own_arrays: None,
+            finished: false,
+            statistics: explain::Statistics::default(),
+        })
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn exec_custom_scan(
+    node: *mut pg_sys::CustomScanState,
+) -> *mut pg_sys::TupleTableSlot {
+    // SAFETY: the executor's live node, which has begun.
+    unsafe {
+        let scan_state = &raw mut (*node).ss;
+        let direct = (*scan_state).ps.qual.is_null()
+            && (*scan_state).ps.ps_ProjInfo.is_null()
+            && (*(*scan_state).ps.state).es_epq_active.is_null();
+        if direct {
+            return next_slot(scan_state);
+        }
+        pg_sys::ExecScan(scan_state, Some(access_next), Some(recheck_row))
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn access_next(
+    node: *mut pg_sys::ScanState,
+) -> *mut pg_sys::TupleTableSlot {
+    // SAFETY: as exec_custom_scan.
+    unsafe { next_slot(node) }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn recheck_row(
+    node: *mut pg_sys::ScanState,
+    slot: *mut pg_sys::TupleTableSlot,
+) -> bool {
+    // SAFETY: PostgreSQL calls this in a recheck, for a node that has begun and its own slot.
+    unsafe {
+        let Some(scan) = scan_of(node.cast()) else { return false };
+        if recheck::is_given(node, &scan.plan) {
+            return recheck::give(node, &scan.plan, slot);
+        }
+        let row = next_slot(node);
+        (*row).tts_flags & crate::pg::slot::FLAG_EMPTY == 0
+    }
+}
+
+/// The next row in the scan's slot, or the empty slot.
+///
+/// # Safety
+/// `node` is one of our states and has begun.
+#[inline]
+unsafe fn next_slot(node: *mut pg_sys::ScanState) -> *mut pg_sys::TupleTableSlot {
+    // SAFETY: by contract.
+    unsafe {
+        let slot = (*node).ss_ScanTupleSlot;
+        if (*slot).tts_flags & crate::pg::slot::FLAG_SHOULD_FREE != 0 {
+            pg_sys::ExecClearTuple(slot);
+        }
+        let Some(scan) = scan_of(node.cast()) else {
+            return slot;
+        };
+        loop {
+            if let Some(batch) = &mut scan.batch
+                && batch.next_row(slot)
+            {
+                return slot;
+            }
+            if !report(scan.load(node)) {
+                pg_sys::ExecClearTuple(slot);
+                return slot;
+            }
+        }
+    }
+}
+
+impl ScanState {
+    pub fn entry(&self) -> Entry {
+        self.entry.clone()
+    }
+
+    /// Loads the next chunk, starting the query at first; `false` at the end.
+    ///
+    /// # Safety
+    /// `node` is this scan's node.
+    unsafe fn load(&mut self, node: *mut pg_sys::ScanState) -> Result<bool> {
+        if self.finished {
+            return Ok(false);
+        }
+        if self.running.is_none() {
+            // SAFETY: by contract.
+            unsafe { self.start(node)? };
+        }
+        let (Some(running), Some(batch)) = (&self.running, &mut self.batch) else {
+            return Ok(false);
+        };
+        match running.next_chunk()? {
+            Some(chunk) => {
+                self.statistics.rows += chunk.len() as u64;
+                batch.load(&chunk)?;
+                Ok(true)
+            }
+            None => {
+                self.finish();
+                Ok(false)
+            }
+        }
+    }
+
+    /// Drops the batch, at whose cells the slot may point.
+    ///
+    /// # Safety
+    /// `slot` is NULL or the scan's own slot, and holds no row.
+    unsafe fn drop_batch(&mut self, slot: *mut pg_sys::TupleTableSlot) {
+        if let Some((values, nulls)) = self.own_arrays
+            && !slot.is_null()
+        {
+            // SAFETY: by contract; the slot's own arrays live as long as the slot.
+            unsafe {
+                (*slot).tts_values = values;
+                (*slot).tts_isnull = nulls;
+            }
+        }
+        self.batch = None;
+    }
+
+    fn finish(&mut self) {
+        self.statistics.stop();
+        self.running = None;
+        self.finished = true;
+    }
+
+    /// # Safety
+    /// `node` is this scan's node.
+    unsafe fn start(&mut self, node: *mut pg_sys::ScanState) -> Result<()> {
+        // SAFETY: by contract.
+        unsafe {
+            let context = (*node).ps.ps_ExprContext;
+            let per_tuple = (*context).ecxt_per_tuple_memory;
+            let values = memory::in_context(per_tuple, || {
+                self.arguments
+                    .iter()
+                    .map(|argument| {
+                        let (value, is_null) = slot::evaluate(argument.state, context);
+                        argument.parameter.value(value, is_null)
+                    })
+                    .collect::<Result<Vec<_>>>()
+            })?;
+            let limit = self.limit(context)?;
+            pg_sys::MemoryContextReset(per_tuple);
+            let sql = self.plan.final_sql(limit);
+            self.statistics.start();
+            let running = session::start_scan(session::Request {
+                original: self.plan.sql.clone(),
+                sql,
+                expected_columns: self.plan.expected_columns(),
+                arguments: self.plan.arguments,
+                values,
+                role: self.role,
+                entry: self.entry.clone(),
+            })?;
+            let columns = running.columns()?;
+            let descriptor = (*(*node).ss_ScanTupleSlot).tts_tupleDescriptor;
+            let query_context = (*(*node).ps.state).es_query_cxt;
+            self.batch = Some(Batch::new(&self.plan, &columns, descriptor, query_context)?);
+            let slot = (*node).ss_ScanTupleSlot;
+            self.own_arrays.get_or_insert(((*slot).tts_values, (*slot).tts_isnull));
+            self.running = Some(running);
+        }
+        Ok(())
+    }
+
+    /// How many rows LIMIT and OFFSET can use, if they are known; wrong values are left to
+    /// PostgreSQL's own Limit node.
+    ///
+    /// # Safety
+    /// `context` is the scan's expression context.
+    unsafe fn limit(&self, context: *mut pg_sys::ExprContext) -> Result<Option<u64>> {
+        let mut total = 0u64;
+        for (index, state) in self.limits.iter().enumerate() {
+            // SAFETY: by contract; both are int8.
+            let (value, is_null) = unsafe { slot::evaluate(*state, context) };
+            // An int8 Datum; a negative one is a number that no limit has.
+            let rows = i64::try_from(value.value()).ok().and_then(|rows| u64::try_from(rows).ok());
+            match (is_null, rows) {
+                // LIMIT NULL is no limit, OFFSET NULL is none.
+                (true, _) if index == 0 => return Ok(None),
+                (true, _) => {}
+                (false, Some(rows)) => total = total.saturating_add(rows),
+                (false, None) => return Ok(None),
+            }
+        }
+        Ok((!self.limits.is_empty()).then_some(total))
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn rescan_custom_scan(node: *mut pg_sys::CustomScanState) {
+    // SAFETY: a node that has begun.
+    unsafe {
+        pg_sys::ExecScanReScan(&raw mut (*node).ss);
+        if let Some(scan) = scan_of(node) {
+            scan.statistics.stop();
+            scan.running = None;
+            scan.drop_batch((*node).ss.ss_ScanTupleSlot);
+            scan.finished = false;
+        }
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn end_custom_scan(node: *mut pg_sys::CustomScanState) {
+    // SAFETY: a node whose begin may have failed, in which case there is nothing to end.
+    unsafe {
+        let slot = (*node).ss.ss_ScanTupleSlot;
+        if !slot.is_null() {
+            pg_sys::ExecClearTuple(slot);
+        }
+        if let Some(scan) = scan_of(node) {
+            scan.finish();
+            scan.drop_batch(slot);
+        }
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn explain_custom_scan(
+    node: *mut pg_sys::CustomScanState,
+    _ancestors: *mut pg_sys::List,
+    es: *mut pg_sys::ExplainState,
+) {
+    // SAFETY: a node that has begun.
+    unsafe {
+        if let Some(scan) = scan_of(node) {
+            report(explain::explain(scan, es));
+        }
+    }
+}

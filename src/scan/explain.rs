@@ -1,0 +1,84 @@
+//! The scan in EXPLAIN: the DuckDB SQL; with VERBOSE DuckDB's own plan; with ANALYZE its times.
+
+use std::ffi::CString;
+use std::time::{Duration, Instant};
+
+use pgrx::pg_sys;
+
+use super::exec::ScanState;
+use crate::error::Result;
+use crate::pg::encoding;
+use crate::session;
+
+/// What one scan has done so far, over all its rescans.
+#[derive(Default)]
+pub struct Statistics {
+    pub rows: u64,
+    /// How often DuckDB was asked.
+    pub starts: u64,
+    /// From the start of the query to its last row or its early stop.
+    pub elapsed: Duration,
+    started: Option<Instant>,
+}
+
+impl Statistics {
+    pub fn start(&mut self) {
+        self.stop();
+        self.starts += 1;
+        self.started = Some(Instant::now());
+    }
+
+    pub fn stop(&mut self) {
+        if let Some(started) = self.started.take() {
+            self.elapsed += started.elapsed();
+        }
+    }
+}
+
+/// # Safety
+/// `es` is the live state of an EXPLAIN.
+pub unsafe fn explain(scan: &mut ScanState, es: *mut pg_sys::ExplainState) -> Result<()> {
+    let sql = scan.plan.shown_sql();
+    // On one line where that changes nothing.
+    let plain = !scan.plan.sql.contains('\n') && !scan.plan.sql.contains("--");
+    let shown = if plain { sql.replace('\n', " ") } else { sql.clone() };
+    property(es, c"DuckDB SQL", &shown);
+    if scan.plan.limit {
+        property(es, c"DuckDB Limit", "LIMIT and OFFSET of the query");
+    }
+    // SAFETY: by contract.
+    let (analyze, verbose) = unsafe { ((*es).analyze, (*es).verbose) };
+    if analyze {
+        scan.statistics.stop();
+        let rows = i64::try_from(scan.statistics.rows).unwrap_or(i64::MAX);
+        let starts = i64::try_from(scan.statistics.starts).unwrap_or(i64::MAX);
+        let elapsed_ms = scan.statistics.elapsed.as_secs_f64() * 1000.0;
+        // SAFETY: live state, static labels.
+        unsafe {
+            pg_sys::ExplainPropertyInteger(c"DuckDB Rows".as_ptr(), std::ptr::null(), rows, es);
+            if starts != 1 {
+                let label = c"DuckDB Starts".as_ptr();
+                pg_sys::ExplainPropertyInteger(label, std::ptr::null(), starts, es);
+            }
+            if (*es).timing {
+                let label = c"DuckDB Time".as_ptr();
+                pg_sys::ExplainPropertyFloat(label, c"ms".as_ptr(), elapsed_ms, 3, es);
+            }
+        }
+    }
+    // A plan with parameters would need their values.
+    if verbose && scan.plan.arguments + scan.plan.condition_values == 0 && scan.plan.is_wrapped() {
+        let plan = session::explain(scan.role, &scan.plan.sql, &sql, scan.entry())?;
+        // SAFETY: live state.
+        let is_text = unsafe { (*es).format } == pg_sys::ExplainFormat::EXPLAIN_FORMAT_TEXT;
+        let plan = if is_text { format!("\n{plan}") } else { plan };
+        property(es, c"DuckDB Plan", &plan);
+    }
+    Ok(())
+}
+
+fn property(es: *mut pg_sys::ExplainState, label: &std::ffi::CStr, text: &str) {
+    let text = CString::new(encoding::utf8_to_server(text).into_owned()).unwrap_or_default();
+    // SAFETY: live state, NUL-terminated strings that are copied.
+    unsafe { pg_sys::ExplainPropertyText(label.as_ptr(), text.as_ptr(), es) };
+}

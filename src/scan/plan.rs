@@ -1,0 +1,133 @@
+//! What a plan keeps of a scan: plain data, copied and cached with the plan.
+
+use duck::{lexer, quote};
+use serde::{Deserialize, Serialize};
+
+/// A DuckDB scan as the planner left it. The expressions whose values it needs (the query's
+/// arguments, the values of pushed-down conditions, the limits) are the node's `custom_exprs`, in
+/// that order; the types of its columns are those of its `custom_scan_tlist`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ScanPlan {
+    /// The DuckDB query as the user wrote it, in UTF-8.
+    pub sql: String,
+    /// The names of all its columns, in order, as they were when it was described.
+    pub names: Vec<String>,
+    /// The columns to fetch: positions in `names`, from 0.
+    pub fetch: Vec<usize>,
+    /// Whether a whole row is asked for; its value comes behind the fetched columns.
+    pub whole_row: bool,
+    /// The condition that DuckDB checks, in its SQL; empty for none.
+    pub condition: String,
+    /// The columns that the condition looks at: their positions, and the PostgreSQL types (OID and
+    /// typmod) on which the condition was agreed.
+    pub condition_columns: Vec<(usize, u32, i32)>,
+    pub arguments: usize,
+    pub condition_values: usize,
+    /// Whether the LIMIT, and the OFFSET, stand at the end of the expressions.
+    pub limit: bool,
+    pub offset: bool,
+    /// Whether columns are found by their names (`duckdb.query_by_name`, which is what
+    /// `duckdb.query` becomes) or by their positions (`duckdb.query_rows`).
+    pub by_name: bool,
+}
+
+/// The name of the wrapped query. No column is likely to have it.
+const ALIAS: &str = "\"pg_pond query\"";
+
+impl ScanPlan {
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    #[must_use]
+    pub fn from_json(json: &str) -> Option<Self> {
+        serde_json::from_str(json).ok()
+    }
+
+    /// Whether the query can stand inside another one. CALL, PRAGMA and EXPLAIN cannot: they run
+    /// as they are and return all their columns.
+    #[must_use]
+    pub fn is_wrapped(&self) -> bool {
+        lexer::is_subquery(&self.sql)
+    }
+
+    /// Whether columns are asked for by name, so that one that has moved is still the right one,
+    /// and a missing one is DuckDB's error. Duplicate names leave only their positions.
+    #[must_use]
+    pub fn uses_names(&self) -> bool {
+        if !self.by_name {
+            return false;
+        }
+        let mut names: Vec<_> = self.names.iter().map(|name| name.to_lowercase()).collect();
+        names.sort_unstable();
+        names.windows(2).all(|pair| pair[0] != pair[1]) && !names.iter().any(String::is_empty)
+    }
+
+    /// How many columns the query must have, where only that keeps positions meaningful.
+    #[must_use]
+    pub fn expected_columns(&self) -> Option<usize> {
+        (self.is_wrapped() && !self.uses_names()).then_some(self.names.len())
+    }
+
+    /// The position of the result's column for the `index`th fetched column.
+    #[must_use]
+    pub fn result_column(&self, index: usize) -> usize {
+        if self.is_wrapped() { index } else { self.fetch[index] }
+    }
+
+    /// The name by which DuckDB's SQL calls column `position` of the wrapped query.
+    #[must_use]
+    pub fn column_reference(&self, position: usize) -> String {
+        if self.uses_names() {
+            quote::identifier(&self.names[position])
+        } else {
+            format!("c{position}")
+        }
+    }
+
+    /// The SQL that runs, with at most `limit` rows.
+    #[must_use]
+    pub fn final_sql(&self, limit: Option<u64>) -> String {
+        // These cost nothing, and their types tell whether the condition still means the same.
+        let types_only = self
+            .condition_columns
+            .iter()
+            .map(|(at, ..)| format!("CASE WHEN false THEN {} END", self.column_reference(*at)));
+        self.sql_with(types_only.collect(), limit)
+    }
+
+    /// The SQL as EXPLAIN shows it.
+    #[must_use]
+    pub fn shown_sql(&self) -> String {
+        self.sql_with(vec![], None)
+    }
+
+    fn sql_with(&self, types_only: Vec<String>, limit: Option<u64>) -> String {
+        if !self.is_wrapped() {
+            return self.sql.clone();
+        }
+        let columns: Vec<_> =
+            self.fetch.iter().map(|position| self.column_reference(*position)).collect();
+        let columns: Vec<_> = columns.into_iter().chain(types_only).collect();
+        // A row count needs rows, and a row needs a column.
+        let columns = if columns.is_empty() { "1".to_owned() } else { columns.join(", ") };
+        let aliases = if self.uses_names() {
+            String::new()
+        } else {
+            let names: Vec<_> = (0..self.names.len()).map(|i| format!("c{i}")).collect();
+            format!("({})", names.join(", "))
+        };
+        // The newline ends a comment at the query's end.
+        let query = lexer::without_terminator(&self.sql);
+        let mut sql = format!("SELECT {columns} FROM (\n{query}\n) AS {ALIAS}{aliases}");
+        if !self.condition.is_empty() {
+            sql.push_str(" WHERE ");
+            sql.push_str(&self.condition);
+        }
+        if let Some(limit) = limit {
+            sql.push_str(&format!(" LIMIT {limit}"));
+        }
+        sql
+    }
+}

@@ -1,0 +1,352 @@
+//! An open instance with the policy of its role. All of this runs on driver threads.
+
+use std::sync::Arc;
+
+use duck::driver::Control;
+use duck::open::{self, Extension, OpenSpec};
+use duck::policy::{self, Policy};
+use duck::{
+    Column, Connection, Error, ErrorKind, Instance, LogicalType, Result, Statement, StatementKind,
+    Value, lexer, quote,
+};
+
+use super::Request;
+
+/// Through which door a statement came, which decides what it may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A role that may execute `duckdb.query`: any query.
+    Query,
+    /// A role that may execute these readers only: exactly one call of one of them.
+    Readers(Vec<String>),
+}
+
+/// What is known of a query without running it.
+pub struct Description {
+    pub columns: Vec<Column>,
+    /// The number of its parameters.
+    pub parameters: usize,
+}
+
+/// An open instance and what its role may do with it.
+pub struct Engine {
+    instance: Arc<Instance>,
+    policy: Policy,
+    extensions: Vec<Extension>,
+    /// The instance's own time zone; connections set another one where it differs.
+    timezone: String,
+}
+
+impl Engine {
+    pub fn open(spec: &OpenSpec, timezone: &str) -> Result<Self> {
+        let instance = open::open(spec)?;
+        let connection = Connection::new(&instance)?;
+        let set = format!("SET GLOBAL TimeZone = {}", quote::literal(&duck_timezone(timezone)));
+        connection.execute_batch(&set).map_err(|error| timezone_error(timezone, &error))?;
+        let policy = Policy::new(spec);
+        let extensions = spec.extensions();
+        Ok(Self { instance, policy, extensions, timezone: timezone.to_owned() })
+    }
+
+    pub fn instance(&self) -> &Arc<Instance> {
+        &self.instance
+    }
+
+    /// The names of the extensions that were loaded.
+    pub fn extensions(&self) -> impl Iterator<Item = &'static str> {
+        self.extensions.iter().map(|extension| extension.name())
+    }
+
+    pub fn is_broken(&self) -> bool {
+        self.instance.is_broken()
+    }
+
+    fn connect(&self, control: &Control, timezone: &str) -> Result<Connection> {
+        let connection = Connection::new(&self.instance)?;
+        control.attach(&connection)?;
+        self.set_timezone(&connection, timezone)?;
+        Ok(connection)
+    }
+
+    fn set_timezone(&self, connection: &Connection, timezone: &str) -> Result<()> {
+        if timezone == self.timezone {
+            return Ok(());
+        }
+        let set = format!("SET TimeZone = {}", quote::literal(&duck_timezone(timezone)));
+        connection.execute_batch(&set).map_err(|error| timezone_error(timezone, &error))
+    }
+
+    /// Refuses what the role may not run, whatever the text.
+    fn check(
+        &self,
+        connection: &Connection,
+        original: &str,
+        sql: &str,
+        values: &[Value],
+        entry: &Entry,
+    ) -> Result<()> {
+        let verdict = policy::check_query(connection, &self.policy, sql, values)?;
+        let reads_lake = verdict
+            .extensions
+            .iter()
+            .any(|extension| matches!(extension, Extension::Iceberg | Extension::Delta));
+        if reads_lake && self.extensions.contains(&Extension::Httpfs) {
+            if !verdict.patterns.is_empty() {
+                return Err(Error::new(
+                    ErrorKind::NotSupported,
+                    "a statement cannot read both an Iceberg or Delta table and a pattern of files",
+                ));
+            }
+            open::take_paths_literally(connection)?;
+        }
+        for pattern in &verdict.patterns {
+            policy::check_listing(connection, &self.policy, pattern)?;
+        }
+        let Entry::Readers(allowed) = entry else { return Ok(()) };
+        let verdict = if original == sql {
+            verdict
+        } else {
+            // A bare reader has no parameters.
+            policy::check_query(connection, &self.policy, original, &[])?
+        };
+        match verdict.bare_reader {
+            Some(reader) if allowed.contains(&reader) => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::NotAllowed,
+                "permission denied for function duckdb.query",
+            )),
+        }
+    }
+
+    /// Prepares `sql` with every check made. Nothing is executed.
+    pub fn prepare(
+        &self,
+        connection: &Connection,
+        original: &str,
+        sql: &str,
+        values: &[Value],
+        timezone: &str,
+        entry: &Entry,
+    ) -> Result<Statement> {
+        self.set_timezone(connection, timezone)?;
+        self.check(connection, original, sql, values, entry)?;
+        let word = lexer::first_word(sql);
+        let is_query = lexer::is_subquery(sql)
+            || matches!(word.as_str(), "" | "EXPLAIN" | "CALL" | "PRAGMA")
+            || !word.chars().all(|character| character.is_ascii_alphabetic());
+        let other =
+            ["INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "DROP", "ALTER", "COPY", "SET"];
+        if !is_query && other.contains(&word.as_str()) {
+            return Err(queries_only(&word));
+        }
+        let statement =
+            Statement::prepare(connection, sql).map_err(|error| match error.kind() {
+                ErrorKind::StatementCount if word == "PIVOT" => Error::new(
+                    ErrorKind::NotSupported,
+                    "PIVOT without an IN list is several statements; list the values with IN",
+                ),
+                _ => error,
+            })?;
+        match statement.kind() {
+            StatementKind::Select
+            | StatementKind::Explain
+            | StatementKind::Call
+            | StatementKind::Pragma => Ok(statement),
+            kind => Err(queries_only(kind_name(kind))),
+        }
+    }
+
+    /// Prepares a request's text.
+    pub fn prepare_request(
+        &self,
+        connection: &Connection,
+        request: &Request,
+        values: &[Value],
+        timezone: &str,
+    ) -> Result<Statement> {
+        let Request { original, sql, entry, .. } = request;
+        if let Some(expected) = request.expected_columns {
+            self.set_timezone(connection, timezone)?;
+            let own = &values[..request.arguments.min(values.len())];
+            self.check(connection, original, original, own, entry)?;
+            let found = no_rows(connection, original, own)?.len();
+            if found != expected {
+                return Err(Error::new(
+                    ErrorKind::ColumnMismatch,
+                    format!("the DuckDB query has {found} columns where {expected} are defined"),
+                ));
+            }
+        }
+        self.prepare(connection, original, sql, values, timezone, entry)
+    }
+
+    pub fn describe(
+        &self,
+        control: &Control,
+        sql: &str,
+        arguments: &[Value],
+        timezone: &str,
+        entry: Entry,
+    ) -> Result<Description> {
+        let connection = self.connect(control, timezone)?;
+        let wrapped = lexer::is_subquery(sql);
+        let mut path_unknown = false;
+        let mut unresolved = Error::new(
+            ErrorKind::ParameterNotResolved,
+            "the columns depend on a parameter whose type is not known",
+        );
+        let known = match self.prepare(&connection, sql, sql, arguments, timezone, &entry) {
+            Ok(statement) => {
+                let parameters = statement.parameter_names().len();
+                let columns = statement.columns();
+                // What a parameter's type decides is only known once it has one.
+                let unknown =
+                    |c: &Column| matches!(c.logical_type, LogicalType::Unknown | LogicalType::Null);
+                let known = parameters == 0 || !columns.iter().any(unknown);
+                if known && !(wrapped && has_duplicate_names(&columns)) {
+                    return Ok(Description { columns, parameters });
+                }
+                parameters
+            }
+            Err(error)
+                if error.kind() == ErrorKind::ParameterNotResolved && !arguments.is_empty() =>
+            {
+                unresolved = error;
+                path_unknown = true;
+                arguments.len()
+            }
+            Err(error) => return Err(error),
+        };
+        if !wrapped || known != arguments.len() {
+            return Err(Error::new(
+                ErrorKind::ParameterCount,
+                format!(
+                    "the DuckDB query has {known} parameters, but {} values are given",
+                    arguments.len()
+                ),
+            ));
+        }
+        // A NULL would be folded into what it makes NULL, and its type lost.
+        let stand_ins: Vec<_> = arguments.iter().map(Value::stand_in).collect();
+        let unknown = |value: &Value| value.logical_type() == LogicalType::Unknown;
+        if arguments.iter().any(unknown) {
+            return Err(unresolved);
+        }
+        let columns = no_rows(&connection, sql, &stand_ins)
+            .or_else(|_| no_rows(&connection, sql, arguments))
+            .map_err(|error| if path_unknown { unresolved } else { error })?;
+        Ok(Description { columns, parameters: known })
+    }
+
+    /// Runs a query of our own whose columns are all text.
+    pub fn inspect(&self, control: &Control, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let connection = Connection::new(&self.instance)?;
+        control.attach(&connection)?;
+        let rows = Statement::prepare(&connection, sql)?.execute(&[])?;
+        let mut found = vec![];
+        while let Some(chunk) = rows.next_chunk()? {
+            for row in 0..chunk.len() {
+                let cell = |column| {
+                    let vector = chunk.column(column);
+                    vector.is_valid(row).then(|| vector.string(row).to_text())
+                };
+                found.push((0..chunk.column_count()).map(cell).collect());
+            }
+        }
+        Ok(found)
+    }
+
+    pub fn explain(
+        &self,
+        control: &Control,
+        original: &str,
+        sql: &str,
+        timezone: &str,
+        entry: &Entry,
+    ) -> Result<String> {
+        let connection = self.connect(control, timezone)?;
+        self.check(&connection, original, sql, &[], entry)?;
+        let rows = Statement::prepare(&connection, &format!("EXPLAIN {sql}"))?.execute(&[])?;
+        let mut plan = String::new();
+        while let Some(chunk) = rows.next_chunk()? {
+            for row in 0..chunk.len() {
+                plan.push_str(&chunk.column(1).string(row).to_text());
+            }
+        }
+        Ok(plan)
+    }
+
+    pub fn execute(
+        &self,
+        control: &Control,
+        sql: &str,
+        arguments: &[Value],
+        timezone: &str,
+        measured: bool,
+    ) -> Result<i64> {
+        let connection = self.connect(control, timezone)?;
+        if measured {
+            open::measure_progress(&connection)?;
+        }
+        let sql = policy::check_execute(&connection, &self.policy, sql, arguments)?;
+        let statement = Statement::prepare(&connection, &sql)?;
+        statement.bind_positional(arguments)?;
+        let rows = statement.start(|| control.is_cancelled())?;
+        rows.run_to_end()
+    }
+}
+
+/// The columns of a query with its parameters bound, by running it for no rows. Duplicate names get
+/// the suffixes that DuckDB gives them in sub-queries.
+fn no_rows(connection: &Connection, sql: &str, values: &[Value]) -> Result<Vec<Column>> {
+    let sql = format!("FROM (\n{}\n) LIMIT 0", lexer::without_terminator(sql));
+    Ok(Statement::prepare(connection, &sql)?.execute(values)?.columns())
+}
+
+fn has_duplicate_names(columns: &[Column]) -> bool {
+    let mut names: Vec<_> = columns.iter().map(|column| column.name.to_lowercase()).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+fn queries_only(what: &str) -> Error {
+    Error::new(
+        ErrorKind::NotSupported,
+        format!("duckdb.query runs queries only, not {what}; use duckdb.execute"),
+    )
+}
+
+fn kind_name(kind: StatementKind) -> &'static str {
+    match kind {
+        StatementKind::Insert => "INSERT",
+        StatementKind::Update => "UPDATE",
+        StatementKind::Delete => "DELETE",
+        StatementKind::Merge => "MERGE",
+        StatementKind::Copy => "COPY",
+        StatementKind::Transaction => "transaction control",
+        _ => "this statement",
+    }
+}
+
+/// DuckDB's name for a PostgreSQL time zone. ICU knows the same names; PostgreSQL's fixed offsets
+/// (`<+03>-03`, of `SET TIME ZONE 3`) become `Etc/GMT-3`, whole hours being all that has a name.
+fn duck_timezone(name: &str) -> String {
+    let name = name.strip_prefix("posix/").unwrap_or(name);
+    let fixed = name
+        .strip_prefix('<')
+        .and_then(|rest| rest.split_once('>'))
+        .and_then(|(_, offset)| offset.parse::<i32>().ok());
+    match fixed {
+        // Both count hours west of Greenwich as positive here.
+        Some(hours) if hours >= 0 => format!("Etc/GMT+{hours}"),
+        Some(hours) => format!("Etc/GMT{hours}"),
+        None => name.to_owned(),
+    }
+}
+
+fn timezone_error(timezone: &str, error: &Error) -> Error {
+    Error::new(
+        ErrorKind::Configuration,
+        format!("DuckDB does not know PostgreSQL's time zone \"{timezone}\": {}", error.message()),
+    )
+}

@@ -1,0 +1,2 @@
+-- The embedded library is the pinned one.
+SELECT duckdb.version();
