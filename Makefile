@@ -4,9 +4,11 @@ PG_CONFIG ?= pg_config
 PROFILE ?= release
 DESTDIR ?=
 SUITE ?=
+SECONDS ?= 600
+SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build install uninstall package sandbox demo test lint bench clean
+.PHONY: help setup build install uninstall package sandbox demo test fuzz lint bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1 — /p' $(MAKEFILE_LIST)
@@ -38,6 +40,9 @@ demo: ## from nothing to a query over Parquet in S3
 test: ## all suites on PG=15|16|18|all, or SUITE="duck regress isolation e2e"
 	@scripts/test --pg "$(PG)" --suite "$(SUITE)"
 
+fuzz: ## random queries, lake against heap, for SECONDS=600; SEED=… repeats a run
+	@scripts/fuzz --pg "$(PG)" --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)")
+
 lint: ## formatting, clippy, rustdoc, layers, scripts
 	@scripts/lint
 
@@ -49,4 +54,5 @@ clean: ## remove what was built and this checkout's sandboxes; the download cach
 	@scripts/sandbox remove --name test
 	@scripts/sandbox remove --name demo
 	@scripts/sandbox remove --name bench
+	@scripts/sandbox remove --name fuzz
 	rm -rf target dist

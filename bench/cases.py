@@ -18,7 +18,7 @@ from measure import Row, absolute, in_turn, ratio, seconds
 STREAM = "Rows to the client side, 1 M rows of lineitem: COPY … TO '/dev/null' (FORMAT binary), base: a heap table"
 TABLE = "CREATE TABLE AS, 6 M rows × 16 columns, base: from a heap copy of the same rows"
 PARTS = "Processor time of CREATE UNLOGGED TABLE AS; at the right that of the base"
-TPCH = "TPC-H over the Parquet file, base: DuckDB itself"
+TPCH = "TPC-H through duckdb.query over the Parquet file, base: DuckDB itself"
 SESSION = "A session's first queries"
 MEMORY = "Memory of the backend while 6 M rows × 16 columns stream"
 NEUTRAL = "Statements that do not touch DuckDB: processor time of the backend, base: without the library"
@@ -138,11 +138,9 @@ def tpch(files: data.Files, runs: int) -> list[Row]:
     rows = []
     with cluster.connect() as connection, data.extension_client() as client:
         settings(connection, client)
-        client.execute("LOAD tpch")
+        texts = data.queries(client)
         for number in (1, 6):
-            found = client.execute(f"SELECT query FROM tpch_queries() WHERE query_nr = {number}").fetchone()
-            assert found is not None
-            text = found[0].strip().rstrip(";").replace("lineitem", f"read_parquet('{files.all}')")
+            text = texts[number].replace("lineitem", f"read_parquet('{files.all}')")
             assert text.count("read_parquet") == 1
             sql = f"SELECT * FROM duckdb.query($$ {text} $$)"
             ours_rows = connection.execute(sql).fetchall()

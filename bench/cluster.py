@@ -19,6 +19,11 @@ def connect(**options: str) -> psycopg.Connection:
     return psycopg.connect(autocommit=True, prepare_threshold=None, **options)
 
 
+def environment(**more: str) -> dict[str, str]:
+    """For PostgreSQL's own programs."""
+    return {**os.environ, **more}
+
+
 def share(file: Path) -> Path:
     """A copy of `file` that the server can read."""
     DATA.mkdir(exist_ok=True)

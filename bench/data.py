@@ -1,5 +1,5 @@
-"""Owns: the data. lineitem of TPC-H at scale factor 1 (6,001,215 rows, 16 columns) as Parquet, made by
-DuckDB's tpch extension once and kept in the cache; the same rows as heap tables."""
+"""Owns: the data. The tables of TPC-H at scale factor 1 (lineitem: 6,001,215 rows, 16 columns) as Parquet,
+made by DuckDB's tpch extension once and kept in the cache; lineitem as heap tables; the queries."""
 
 import os
 from dataclasses import dataclass
@@ -17,12 +17,19 @@ COLUMNS = {
 }
 
 
+TABLES = ("region", "nation", "supplier", "customer", "part", "partsupp", "orders", "lineitem")
+
+
 @dataclass
 class Files:
     """Paths that the server can read."""
 
-    all: Path
     million: Path
+    tables: dict[str, Path]
+
+    @property
+    def all(self) -> Path:
+        return self.tables["lineitem"]
 
 
 def extension_client() -> duckdb.DuckDBPyConnection:
@@ -33,18 +40,38 @@ def extension_client() -> duckdb.DuckDBPyConnection:
 def make_files() -> Files:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pg_pond" / "bench"
     cache.mkdir(parents=True, exist_ok=True)
-    whole = cache / f"lineitem-sf1-{duckdb.__version__}.parquet"
+    tables = {table: cache / f"{table}-sf1-{duckdb.__version__}.parquet" for table in TABLES}
     million = cache / f"lineitem-1m-{duckdb.__version__}.parquet"
-    if not (whole.exists() and million.exists()):
-        print("  making lineitem", flush=True)
+    if not all(path.exists() for path in (million, *tables.values())):
+        print("  making the tables of TPC-H", flush=True)
         client = extension_client()
         client.execute("LOAD tpch")
         client.execute("CALL dbgen(sf = 1)")
-        for path, limit in ((whole, ""), (million, "LIMIT 1000000")):
+        for path, source in ((million, "lineitem LIMIT 1000000"), *((path, table) for table, path in tables.items())):
             partial = path.with_suffix(".partial")
-            client.execute(f"COPY (FROM lineitem {limit}) TO '{partial}' (FORMAT parquet)")
+            client.execute(f"COPY (FROM {source}) TO '{partial}' (FORMAT parquet)")
             partial.rename(path)
-    return Files(cluster.share(whole), cluster.share(million))
+    return Files(cluster.share(million), {table: cluster.share(path) for table, path in tables.items()})
+
+
+def queries(client: duckdb.DuckDBPyConnection) -> dict[int, str]:
+    """The 22 queries, as DuckDB's extension has them."""
+    client.execute("LOAD tpch")
+    found = client.execute("SELECT query_nr, query FROM tpch_queries() ORDER BY query_nr").fetchall()
+    return {number: text.strip().rstrip(";") for number, text in found}
+
+
+def make_foreign_tables(connection: psycopg.Connection, files: Files) -> None:
+    """Schema tpch: the eight files as foreign tables of a server of the type file."""
+    connection.execute("DROP SERVER IF EXISTS bench_files CASCADE")
+    connection.execute("DROP SCHEMA IF EXISTS tpch CASCADE")
+    connection.execute(
+        f"CREATE SERVER bench_files TYPE 'file' FOREIGN DATA WRAPPER duckdb OPTIONS (location '{cluster.DATA}')"
+    )
+    connection.execute("CREATE USER MAPPING FOR CURRENT_USER SERVER bench_files")
+    connection.execute("CREATE SCHEMA tpch")
+    for table, path in files.tables.items():
+        connection.execute(f"CREATE FOREIGN TABLE tpch.{table} () SERVER bench_files OPTIONS (path '{path}')")
 
 
 def load_heap(connection: psycopg.Connection, files: Files) -> None:

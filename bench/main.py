@@ -1,7 +1,7 @@
 """Owns: the order of the benchmark. Measures, prints the table, writes results.md.
 
-Arguments: names of parts (stream, table, tpch, session, memory, neutral), all without; `--runs N` pairs
-for each ratio (5). results.md is written only when all parts ran."""
+Arguments: names of parts (those of PARTS), all without; `--runs N` pairs for each ratio (5). results.md is
+written only when all parts ran."""
 
 import argparse
 import os
@@ -11,10 +11,11 @@ from pathlib import Path
 import cases
 import cluster
 import data
+import lake
 import report
 from measure import Row, seconds
 
-PARTS = ("stream", "table", "tpch", "session", "memory", "neutral")
+PARTS = ("stream", "table", "tpch", "queries", "star", "session", "memory", "neutral", "pgbench")
 
 
 def main() -> None:
@@ -38,9 +39,12 @@ def main() -> None:
         "stream": lambda: cases.stream(files, runs + 2),
         "table": lambda: cases.create_table(files, runs) + cases.parts_of_create_table(files, runs),
         "tpch": lambda: cases.tpch(files, runs + 6),
+        "queries": lambda: lake.tpch(files, runs),
+        "star": lambda: lake.star(files, runs),
         "session": lambda: cases.first_queries(5 * runs),
         "memory": lambda: cases.memory(files, runs),
         "neutral": lambda: cases.neutral(4 * runs),
+        "pgbench": lambda: lake.pgbench(3 * runs),
     }
     for part in PARTS:
         if part in wanted:

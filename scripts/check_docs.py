@@ -57,14 +57,15 @@ def check():
         for name in sorted(set(names) - set(known)):
             problems.append(f"docs/{document}: {what} {name} is missing")
 
-    functions, readers = sql_functions(read("sql/pg_pond--0.1.0.sql"))
+    scripts = sorted((ROOT / "sql").glob("pg_pond--*.sql"))
+    functions, readers = sql_functions("\n".join(script.read_text() for script in scripts))
     text = read("docs/functions.md")
     words = code_words(text)
     want({f for f in functions if f not in words and f"duckdb.{f}" not in words}, [], "functions.md", "function")
 
-    options = module_readers(read("src/resolve/reader.rs"))
+    options = module_readers(read("src/lake/reader.rs"))
     if options != readers:
-        problems.append("sql/ and src/resolve/reader.rs differ in the readers' options or their order")
+        problems.append("sql/ and src/lake/reader.rs differ in the readers' options or their order")
     rows = table_rows(text)
     want({o for names in readers.values() for o in names}, rows, "functions.md", "reader option")
     letters = {"read_parquet": "P", "read_csv": "C", "read_json": "J", "iceberg_scan": "I", "delta_scan": "D"}
@@ -73,6 +74,17 @@ def check():
         wanted = {letters[reader] for reader, names in readers.items() if option in names}
         if set(cells[3].split()) != wanted:
             problems.append(f"docs/functions.md: option {option} is for {' '.join(sorted(wanted))}, not '{cells[3]}'")
+
+    # What foreign tables take of it, format by format.
+    foreign = {}
+    for line in read("docs/foreign-tables.md").splitlines():
+        cells = [re.findall(r"`(\w+)`", cell) for cell in line.split("|")[1:-1]]
+        if len(cells) == 3 and cells[1] and cells[1][0] in options:
+            foreign[cells[1][0]] = cells[2]
+    for reader in sorted(letters):
+        wanted = sorted("json_format" if (reader, name) == ("read_json", "format") else name for name in options[reader])
+        if foreign.get(reader) != wanted:
+            problems.append(f"docs/foreign-tables.md: the options of {reader} are {', '.join(wanted)}")
 
     settings = set(re.findall(r'c"(duckdb\.\w+)"', read("src/guc.rs")))
     text = read("docs/settings.md")

@@ -16,14 +16,13 @@ LAYERS = {
     "guc": 1,
     "types": 2,
     "options": 2,
+    "lake": 2.5,
     "session": 3,
+    "pushdown": 3.5,
     "scan": 4,
     "fdw": 5,
     "functions": 5,
     "resolve": 5,
-    "language": 5,
-    "copy": 5,
-    "pushdown": 6,
     "lib": 7,
 }
 

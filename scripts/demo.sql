@@ -20,12 +20,20 @@ FROM duckdb.query($$ FROM 's3://lake/orders/*/*.parquet' $$) q
 WHERE q.day >= '2026-01-01' GROUP BY q.shop ORDER BY 1;
 SELECT * FROM duckdb.read_parquet('s3://lake/orders/*/*.parquet', hive_partitioning => true) LIMIT 2;
 
--- 3. A snapshot in a table of its own, with the right types.
+-- 3. A foreign table has a name and is joined with PostgreSQL's own. The whole query runs in DuckDB.
+CREATE FOREIGN TABLE orders () SERVER lake OPTIONS (path 's3://lake/orders/*/*.parquet');
+CREATE TABLE shops AS SELECT * FROM (VALUES ('Basel', 'CH'), ('Lyon', 'FR'), ('Porto', 'PT')) v(shop, country);
+SELECT country, count(*), sum(total), avg(total) FROM orders JOIN shops USING (shop)
+WHERE day >= '2026-01-01' GROUP BY country ORDER BY country;
+EXPLAIN (COSTS OFF) SELECT country, count(*), sum(total), avg(total) FROM orders JOIN shops USING (shop)
+WHERE day >= '2026-01-01' GROUP BY country ORDER BY country;
+
+-- 4. A snapshot in a table of its own, with the right types.
 CREATE TABLE analyst.orders_2025 AS
 SELECT * FROM duckdb.query($$ SELECT id, day, shop, total FROM 's3://lake/orders/year=2025/*.parquet' $$);
 SELECT count(*), min(day), max(day), pg_typeof(min(total)) FROM analyst.orders_2025;
 
--- 4. And nothing else: no other bucket, no file of the server.
+-- 5. And nothing else: no other bucket, no file of the server.
 \set ON_ERROR_STOP off
 SELECT * FROM duckdb.query($$ FROM 's3://vault/salaries.parquet' $$);
 SELECT * FROM duckdb.query($$ FROM read_csv('/etc/passwd') $$);

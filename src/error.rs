@@ -41,6 +41,13 @@ impl Error {
         self
     }
 
+    /// The same error in other words.
+    #[must_use]
+    pub fn reworded(mut self, message: impl Into<String>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
     /// A number that does not fit its PostgreSQL type: 22003.
     #[must_use]
     pub fn out_of_range(message: impl Into<String>) -> Self {
@@ -58,9 +65,36 @@ impl Error {
         &self.0.message
     }
 
+    /// The error on one line: the words of DuckDB, if there are any, else the message.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        let words = self.0.detail.as_deref().unwrap_or(&self.0.message);
+        words.lines().next().unwrap_or_default()
+    }
+
     #[must_use]
     pub fn sqlstate(&self) -> SqlState {
         self.0.sqlstate
+    }
+
+    /// Whether DuckDB's failure says nothing about what PostgreSQL would answer: an overflow of its
+    /// decimals, a value that only PostgreSQL has, a statement that it does not understand, an error
+    /// of its own. Failures of access, files, resources, and cancels do.
+    #[must_use]
+    pub fn is_duckdbs_own(&self) -> bool {
+        let state = self.0.sqlstate;
+        let decided = [
+            SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            SqlState::ERRCODE_UNDEFINED_OBJECT,
+            SqlState::ERRCODE_UNDEFINED_COLUMN,
+            SqlState::ERRCODE_DATATYPE_MISMATCH,
+            SqlState::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
+        ];
+        // Five characters of six bits each (MAKE_SQLSTATE in utils/elog.h); the class is two.
+        let character = |shift: u32| char::from_u32(((state as u32 >> shift) & 0x3f) + 0x30);
+        let class: String = [character(0), character(6)].into_iter().flatten().collect();
+        let own = ["0A", "21", "22", "39", "42", "XX"];
+        !decided.contains(&state) && own.contains(&class.as_str())
     }
 
     /// Raises the PostgreSQL error. Call it only at a boundary, with no DuckDB frame below and
@@ -98,6 +132,9 @@ pub fn report<T>(result: Result<T>) -> T {
 impl From<duck::Error> for Error {
     /// DuckDB's class and words decide the SQLSTATE; its words become the DETAIL.
     fn from(error: duck::Error) -> Self {
+        if let Some((sqlstate, message)) = own_words(error.message()) {
+            return Self::new(sqlstate, message);
+        }
         let (sqlstate, message) = classify(&error);
         let report = Self::new(sqlstate, message);
         match error.kind() {
@@ -116,6 +153,9 @@ impl From<duck::Error> for Error {
             ErrorKind::ParameterNotResolved => report.detail(error.message()).hint(
                 "Cast the parameter in DuckDB's query, or use duckdb.query_rows(…) AS alias(column type, …).",
             ),
+            ErrorKind::InvalidInput if says_other_columns(error.message()) => report
+                .detail(error.message())
+                .hint("With the option union_by_name, columns are matched by their names."),
             _ if error.message().contains("SSL peer certificate") => report
                 .detail(error.message())
                 .hint("Give the server's option ca_cert_file the authority that signed it."),
@@ -138,6 +178,33 @@ impl From<duck::server::OptionError> for Error {
             None => report,
         }
     }
+}
+
+/// The SQLSTATEs that a message of our own SQL may name. Whoever writes DuckDB SQL can raise such a
+/// message too: nothing on this list ends a session or is more than a wrong value.
+const OWN_SQLSTATES: &[(&str, SqlState)] = &[
+    ("0A000", SqlState::ERRCODE_FEATURE_NOT_SUPPORTED),
+    ("21000", SqlState::ERRCODE_CARDINALITY_VIOLATION),
+    ("22003", SqlState::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+    ("22008", SqlState::ERRCODE_DATETIME_FIELD_OVERFLOW),
+    ("22011", SqlState::ERRCODE_SUBSTRING_ERROR),
+    ("22012", SqlState::ERRCODE_DIVISION_BY_ZERO),
+    ("2201E", SqlState::ERRCODE_INVALID_ARGUMENT_FOR_LOG),
+    ("2201F", SqlState::ERRCODE_INVALID_ARGUMENT_FOR_POWER_FUNCTION),
+    ("22021", SqlState::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+    ("22023", SqlState::ERRCODE_INVALID_PARAMETER_VALUE),
+    ("22P02", SqlState::ERRCODE_INVALID_TEXT_REPRESENTATION),
+    ("42703", SqlState::ERRCODE_UNDEFINED_COLUMN),
+    ("42804", SqlState::ERRCODE_DATATYPE_MISMATCH),
+];
+
+/// What our own SQL raises by `error('pg_pond SQLSTATE message')`.
+fn own_words(text: &str) -> Option<(SqlState, &str)> {
+    // DuckDB puts its own words before it, more of them where rows have been returned already.
+    let text = text.rsplit("Invalid Input Error: ").next().unwrap_or(text);
+    let (sqlstate, message) = text.strip_prefix("pg_pond ")?.split_once(' ')?;
+    let (_, sqlstate) = OWN_SQLSTATES.iter().find(|(code, _)| *code == sqlstate)?;
+    Some((*sqlstate, message))
 }
 
 fn classify(error: &duck::Error) -> (SqlState, &'static str) {
@@ -163,6 +230,9 @@ fn classify(error: &duck::Error) -> (SqlState, &'static str) {
         ErrorKind::DivideByZero => (SqlState::ERRCODE_DIVISION_BY_ZERO, "division by zero"),
         ErrorKind::InvalidInput if says_damaged(text) => {
             (SqlState::ERRCODE_DATA_CORRUPTED, "a file is not what its format says")
+        }
+        ErrorKind::InvalidInput if says_other_columns(text) => {
+            (SqlState::ERRCODE_DATATYPE_MISMATCH, "the files do not have the same columns")
         }
         ErrorKind::InvalidInput if has("Malformed JSON") || has("CSV Error") => {
             (SqlState::ERRCODE_INVALID_TEXT_REPRESENTATION, "a file cannot be parsed")
@@ -210,6 +280,11 @@ fn classify(error: &duck::Error) -> (SqlState, &'static str) {
             (SqlState::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION, "DuckDB reports an error")
         }
     }
+}
+
+/// The words of DuckDB's readers for files of one pattern that differ.
+fn says_other_columns(text: &str) -> bool {
+    text.contains("union_by_name")
 }
 
 /// The words of DuckDB's readers for files that are not what they should be.
@@ -300,5 +375,19 @@ fn classify_file_error(text: &str) -> (SqlState, &'static str) {
         (SqlState::ERRCODE_DISK_FULL, "DuckDB's temporary files have no room")
     } else {
         (SqlState::ERRCODE_IO_ERROR, "DuckDB cannot read or write a file")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_words_name_a_sqlstate_of_the_list() {
+        let found = own_words("Invalid Input Error: pg_pond 22012 division by zero");
+        assert_eq!(found, Some((SqlState::ERRCODE_DIVISION_BY_ZERO, "division by zero")));
+        for other in ["pg_pond 57P01 x", "pg_pond XX000 x", "pg_pond", "pg_pond 22012", "22012 x"] {
+            assert_eq!(own_words(other), None, "{other}");
+        }
     }
 }

@@ -13,6 +13,8 @@ static HTTP_TIMEOUT_S: GucSetting<i32> = GucSetting::<i32>::new(30);
 static HTTP_RETRIES: GucSetting<i32> = GucSetting::<i32>::new(3);
 static ENABLE_FILE_CACHE: GucSetting<bool> = GucSetting::<bool>::new(false);
 static ENABLE_PUSHDOWN: GucSetting<bool> = GucSetting::<bool>::new(true);
+static PUSHDOWN_FLOAT_AGGREGATES: GucSetting<bool> = GucSetting::<bool>::new(true);
+static SHIP_ROWS: GucSetting<i32> = GucSetting::<i32>::new(100_000);
 static LOG_SQL: GucSetting<bool> = GucSetting::<bool>::new(false);
 
 /// The limits under which an instance is opened.
@@ -49,6 +51,16 @@ pub fn limits() -> Limits {
 #[must_use]
 pub fn enable_pushdown() -> bool {
     ENABLE_PUSHDOWN.get()
+}
+
+#[must_use]
+pub fn pushdown_float_aggregates() -> bool {
+    PUSHDOWN_FLOAT_AGGREGATES.get()
+}
+
+#[must_use]
+pub fn ship_rows() -> i32 {
+    SHIP_ROWS.get()
 }
 
 #[must_use]
@@ -128,10 +140,29 @@ pub fn init() {
     );
     GucRegistry::define_bool_guc(
         c"duckdb.enable_pushdown",
-        c"Lets conditions and limits of the PostgreSQL query run in DuckDB.",
-        c"Only conditions on which both agree are pushed down. Turned off, DuckDB returns all rows \
-          and PostgreSQL filters them; columns that are not used are left out either way.",
+        c"Lets PostgreSQL's queries, or parts of them, run in DuckDB.",
+        c"Only what both compute alike is pushed down. Turned off, DuckDB returns rows and \
+          PostgreSQL does the rest; columns that are not used are left out either way.",
         &ENABLE_PUSHDOWN,
+        GucContext::Userset,
+        GucFlags::EXPLAIN,
+    );
+    GucRegistry::define_bool_guc(
+        c"duckdb.pushdown_float_aggregates",
+        c"Lets DuckDB compute aggregates of floating-point numbers.",
+        c"The last digits of sums, averages and deviations depend on the order of the rows, which \
+          differs between DuckDB and PostgreSQL, and between DuckDB's threads.",
+        &PUSHDOWN_FLOAT_AGGREGATES,
+        GucContext::Userset,
+        GucFlags::EXPLAIN,
+    );
+    GucRegistry::define_int_guc(
+        c"duckdb.ship_rows",
+        c"Sets up to how many rows a table of PostgreSQL is sent to DuckDB to be joined there.",
+        c"It counts by the planner's estimate. 0 sends none.",
+        &SHIP_ROWS,
+        0,
+        i32::MAX,
         GucContext::Userset,
         GucFlags::EXPLAIN,
     );

@@ -11,7 +11,9 @@ pub mod error;
 pub mod fdw;
 pub mod functions;
 pub mod guc;
+pub mod lake;
 pub mod pg;
+pub mod pushdown;
 pub mod resolve;
 pub mod scan;
 pub mod session;
@@ -32,6 +34,7 @@ pub unsafe extern "C-unwind" fn _PG_init() {
         pg::callbacks::register_invalidation();
         pg::progress::init();
         resolve::init();
+        pushdown::late::init();
         scan::init();
         fdw::init();
     }

@@ -16,6 +16,7 @@ pub struct Connection {
     raw: sys::duckdb_connection,
     interrupter: Interrupter,
     instance: Arc<Instance>,
+    shipped_tables: Mutex<Vec<String>>,
 }
 
 // SAFETY: a duckdb_connection may be used by any thread, one at a time; DuckDB's client context
@@ -35,7 +36,8 @@ impl Connection {
             return Err(Error::new(ErrorKind::Internal, "cannot connect to the DuckDB instance"));
         }
         let interrupter = Interrupter(Arc::new(Mutex::new(Some(RawConnection(raw)))));
-        Ok(Self { raw, interrupter, instance: Arc::clone(instance) })
+        let instance = Arc::clone(instance);
+        Ok(Self { raw, interrupter, instance, shipped_tables: Mutex::default() })
     }
 
     pub(crate) fn raw(&self) -> sys::duckdb_connection {
@@ -45,6 +47,15 @@ impl Connection {
     #[must_use]
     pub fn instance(&self) -> &Arc<Instance> {
         &self.instance
+    }
+
+    /// The temporary tables that [`crate::appender::TempTable`] has made on this connection.
+    pub(crate) fn shipped_tables(&self) -> Vec<String> {
+        self.shipped_tables.lock().clone()
+    }
+
+    pub(crate) fn note_shipped_table(&self, name: &str) {
+        self.shipped_tables.lock().push(name.to_owned());
     }
 
     /// A handle that other threads may use to interrupt what this connection runs.

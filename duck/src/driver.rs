@@ -242,6 +242,20 @@ impl Control {
         }
     }
 
+    /// DuckDB interrupts a query by itself when one of its threads meets an error, and a fetch that
+    /// is under way may see the interrupt before the error, which is then lost (DuckDB 1.5.5). That
+    /// is no cancel.
+    pub(crate) fn own_interrupt(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Interrupt || self.is_cancelled() {
+            return error;
+        }
+        Error::new(
+            ErrorKind::Other,
+            "One of DuckDB's threads met an error and stopped the query; DuckDB does not tell which \
+             error it was. Running the query again usually shows it.",
+        )
+    }
+
     fn cancelled_for(&self) -> Option<Duration> {
         self.0.cancelled_at.lock().map(|at| at.elapsed())
     }

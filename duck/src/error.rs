@@ -3,6 +3,8 @@
 use std::ffi::{CStr, c_char};
 use std::fmt;
 
+use libduckdb_sys as sys;
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The class of an error, read off the prefix that DuckDB puts before every message
@@ -72,6 +74,46 @@ impl ErrorKind {
             _ => return None,
         })
     }
+
+    /// The class of an error that DuckDB gives as a number.
+    fn from_number(number: sys::duckdb_error_type) -> Self {
+        match number {
+            sys::duckdb_error_type_DUCKDB_ERROR_PARSER
+            | sys::duckdb_error_type_DUCKDB_ERROR_SYNTAX => Self::Parser,
+            sys::duckdb_error_type_DUCKDB_ERROR_BINDER
+            | sys::duckdb_error_type_DUCKDB_ERROR_PLANNER
+            | sys::duckdb_error_type_DUCKDB_ERROR_EXPRESSION => Self::Binder,
+            sys::duckdb_error_type_DUCKDB_ERROR_CATALOG
+            | sys::duckdb_error_type_DUCKDB_ERROR_DEPENDENCY => Self::Catalog,
+            sys::duckdb_error_type_DUCKDB_ERROR_CONVERSION => Self::Conversion,
+            sys::duckdb_error_type_DUCKDB_ERROR_OUT_OF_RANGE
+            | sys::duckdb_error_type_DUCKDB_ERROR_DECIMAL
+            | sys::duckdb_error_type_DUCKDB_ERROR_OBJECT_SIZE => Self::OutOfRange,
+            sys::duckdb_error_type_DUCKDB_ERROR_INVALID_INPUT
+            | sys::duckdb_error_type_DUCKDB_ERROR_SETTINGS
+            | sys::duckdb_error_type_DUCKDB_ERROR_SEQUENCE => Self::InvalidInput,
+            sys::duckdb_error_type_DUCKDB_ERROR_INVALID_TYPE
+            | sys::duckdb_error_type_DUCKDB_ERROR_UNKNOWN_TYPE
+            | sys::duckdb_error_type_DUCKDB_ERROR_MISMATCH_TYPE => Self::InvalidType,
+            sys::duckdb_error_type_DUCKDB_ERROR_NOT_IMPLEMENTED => Self::NotImplemented,
+            sys::duckdb_error_type_DUCKDB_ERROR_CONSTRAINT
+            | sys::duckdb_error_type_DUCKDB_ERROR_INDEX => Self::Constraint,
+            sys::duckdb_error_type_DUCKDB_ERROR_TRANSACTION => Self::Transaction,
+            sys::duckdb_error_type_DUCKDB_ERROR_IO
+            | sys::duckdb_error_type_DUCKDB_ERROR_SERIALIZATION => Self::Io,
+            sys::duckdb_error_type_DUCKDB_ERROR_PERMISSION => Self::Permission,
+            sys::duckdb_error_type_DUCKDB_ERROR_OUT_OF_MEMORY => Self::OutOfMemory,
+            sys::duckdb_error_type_DUCKDB_ERROR_INTERRUPT => Self::Interrupt,
+            sys::duckdb_error_type_DUCKDB_ERROR_INTERNAL
+            | sys::duckdb_error_type_DUCKDB_ERROR_NULL_POINTER
+            | sys::duckdb_error_type_DUCKDB_ERROR_EXECUTOR
+            | sys::duckdb_error_type_DUCKDB_ERROR_SCHEDULER
+            | sys::duckdb_error_type_DUCKDB_ERROR_OPTIMIZER
+            | sys::duckdb_error_type_DUCKDB_ERROR_STAT => Self::Internal,
+            sys::duckdb_error_type_DUCKDB_ERROR_FATAL => Self::Fatal,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// An error of DuckDB or of this crate.
@@ -85,6 +127,15 @@ impl Error {
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
+    }
+
+    /// Without the place in `statement` at which DuckDB's message points.
+    #[must_use]
+    pub fn without_line(mut self, statement: &str) -> Self {
+        if let Some(at) = self.message.find(&format!("\n\nLINE 1: {statement}")) {
+            self.message.truncate(at);
+        }
+        self
     }
 
     /// Splits DuckDB's `Class Error: message` into its parts.
@@ -110,6 +161,22 @@ impl Error {
         }
         // SAFETY: not NULL, and NUL-terminated by this function's contract.
         Self::from_duckdb(&unsafe { CStr::from_ptr(text) }.to_string_lossy())
+    }
+
+    /// Takes an error of an appender, whose message comes without its class.
+    ///
+    /// # Safety
+    /// `data` is a live error that nobody else destroys.
+    pub(crate) unsafe fn take_data(mut data: sys::duckdb_error_data) -> Self {
+        // SAFETY: by contract; the message belongs to the error, and is copied before that goes.
+        unsafe {
+            let kind = ErrorKind::from_number(sys::duckdb_error_data_error_type(data));
+            let error = Self::from_ptr(sys::duckdb_error_data_message(data));
+            sys::duckdb_destroy_error_data(&raw mut data);
+            let message =
+                error.message.strip_prefix("Failed to append: ").unwrap_or(&error.message);
+            Self::new(kind, message)
+        }
     }
 
     #[must_use]

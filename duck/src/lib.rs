@@ -8,17 +8,21 @@
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod appender;
 pub mod chunk;
 pub mod connection;
 pub mod driver;
 pub mod error;
 pub mod instance;
 pub mod lexer;
+pub mod loader;
 pub mod location;
 pub mod logical_type;
 pub mod open;
 pub mod policy;
 pub mod quote;
+pub mod quotient;
+pub mod row_chunk;
 pub mod scan;
 pub mod secret;
 pub mod server;
@@ -32,6 +36,7 @@ pub use connection::Connection;
 pub use error::{Error, ErrorKind, Result};
 pub use instance::Instance;
 pub use logical_type::LogicalType;
+pub use row_chunk::{ColumnBuffer, RowChunk};
 pub use secret::Secret;
 pub use statement::{Column, Statement, StatementKind};
 pub use value::Value;

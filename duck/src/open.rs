@@ -13,6 +13,7 @@ use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::instance::Instance;
 use crate::quote::literal;
+use crate::quotient;
 use crate::server::ServerSpec;
 
 /// The extensions of DuckDB that an instance may load, in the order in which they load.
@@ -171,6 +172,7 @@ pub fn open(spec: &OpenSpec) -> Result<Arc<Instance>> {
         load(&connection, spec, *extension)?;
     }
     connection.execute_batch("SET allow_unsigned_extensions = false")?;
+    quotient::register(&connection)?;
     for server in &spec.servers {
         create_secret(&connection, server)?;
     }

@@ -10,6 +10,7 @@ use crate::connection::Connection;
 use crate::driver::{self, Control, Pool, Wake};
 use crate::error::{Error, ErrorKind, Result};
 use crate::instance::Instance;
+use crate::loader::Loaded;
 use crate::statement::{Column, Rows, Statement};
 use crate::value::Value;
 
@@ -56,6 +57,34 @@ impl Scan {
         values: Vec<Value>,
         prepare: impl FnOnce(&Connection, &[Value]) -> Result<Statement> + Send + 'static,
     ) -> Result<Self> {
+        let own = Arc::clone(instance);
+        Self::launch(pool, wake, instance, values, prepare, move || Connection::new(&own))
+    }
+
+    /// As [`Scan::start`], on a connection with temporary tables.
+    ///
+    /// # Errors
+    /// As [`Scan::start`].
+    pub fn start_on(
+        pool: &Pool,
+        wake: &Arc<Wake>,
+        loaded: Loaded,
+        values: Vec<Value>,
+        prepare: impl FnOnce(&Connection, &[Value]) -> Result<Statement> + Send + 'static,
+    ) -> Result<Self> {
+        let connection = loaded.take();
+        let instance = Arc::clone(connection.instance());
+        Self::launch(pool, wake, &instance, values, prepare, move || Ok(connection))
+    }
+
+    fn launch(
+        pool: &Pool,
+        wake: &Arc<Wake>,
+        instance: &Arc<Instance>,
+        values: Vec<Value>,
+        prepare: impl FnOnce(&Connection, &[Value]) -> Result<Statement> + Send + 'static,
+        connect: impl FnOnce() -> Result<Connection> + Send + 'static,
+    ) -> Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             room: Condvar::new(),
@@ -65,8 +94,8 @@ impl Scan {
         let producer = Arc::clone(&shared);
         let instance = Arc::clone(instance);
         driver::spawn(pool, &shared.control, move || {
-            let outcome = driver::catch_panic(|| producer.run(&instance, &values, prepare))
-                .map_err(|error| producer.own_interrupt(error));
+            let outcome = driver::catch_panic(|| producer.run(connect, &values, prepare))
+                .map_err(|error| producer.control.own_interrupt(error));
             if let Err(error) = &outcome {
                 instance.note_error(error);
             }
@@ -129,12 +158,12 @@ impl Drop for Scan {
 impl Shared {
     fn run(
         &self,
-        instance: &Arc<Instance>,
+        connect: impl FnOnce() -> Result<Connection>,
         values: &[Value],
         prepare: impl FnOnce(&Connection, &[Value]) -> Result<Statement>,
     ) -> Result<()> {
         self.control.check()?;
-        let connection = Connection::new(instance)?;
+        let connection = connect()?;
         self.control.attach(&connection)?;
         let statement = prepare(&connection, values)?;
         self.control.check()?;
@@ -150,20 +179,6 @@ impl Shared {
             connection.interrupter().interrupt();
         }
         outcome
-    }
-
-    /// DuckDB interrupts a query by itself when one of its threads meets an error, and a fetch that
-    /// is under way may see the interrupt before the error, which is then lost (DuckDB 1.5.5). That
-    /// is no cancel.
-    fn own_interrupt(&self, error: Error) -> Error {
-        if error.kind() != ErrorKind::Interrupt || self.control.is_cancelled() {
-            return error;
-        }
-        Error::new(
-            ErrorKind::Other,
-            "One of DuckDB's threads met an error and stopped the query; DuckDB does not tell which \
-             error it was. Running the query again usually shows it.",
-        )
     }
 
     fn stream(&self, rows: &Rows, ahead: usize) -> Result<()> {

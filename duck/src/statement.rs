@@ -46,10 +46,15 @@ impl Drop for Extracted {
     }
 }
 
+/// Runs the query that it is given as text.
+const LATE: &str = "FROM query($1)";
+
 /// A prepared statement.
 pub struct Statement {
     raw: sys::duckdb_prepared_statement,
     instance: Arc<Instance>,
+    /// The query whose text is the only parameter; see [`Statement::prepare_late`].
+    text: Option<Value>,
 }
 
 // SAFETY: used by one thread at a time; DuckDB locks the client context in each call.
@@ -90,7 +95,7 @@ impl Statement {
             }
         }
         let instance = Arc::clone(connection.instance());
-        let mut statement = Self { raw: std::ptr::null_mut(), instance };
+        let mut statement = Self { raw: std::ptr::null_mut(), instance, text: None };
         // Binding may start threads (HTTP, catalog connections).
         let _blocked = BlockedSignals::new();
         // SAFETY: live handles; the prepared statement is destroyed by Drop even after a failure.
@@ -108,6 +113,21 @@ impl Statement {
             statement.instance.note_error(&error);
             return Err(error);
         }
+        Ok(statement)
+    }
+
+    /// A statement for one execution of the query `sql`, which takes no parameters. DuckDB looks at
+    /// the text when it is executed, and only then: a statement that reads files is otherwise bound
+    /// and planned both when it is prepared and when it is executed, which for remote files doubles
+    /// the requests for their metadata. The query's errors come from [`Statement::start`], and do not
+    /// point at a place in it.
+    ///
+    /// # Errors
+    /// None that the text could cause.
+    pub fn prepare_late(connection: &Connection, sql: &str) -> Result<Self> {
+        // What depends on a parameter of a table function is not bound before that has a value.
+        let mut statement = Self::prepare(connection, LATE)?;
+        statement.text = Some(Value::Varchar(sql.to_owned()));
         Ok(statement)
     }
 
@@ -175,6 +195,10 @@ impl Statement {
 
     /// Binds positional parameters: `values[0]` is `$1`.
     fn bind(&self, values: &[Value]) -> Result<()> {
+        let values = match &self.text {
+            Some(text) if values.is_empty() => std::slice::from_ref(text),
+            _ => values,
+        };
         let names = self.parameter_names();
         if let Some(name) = names.iter().find(|name| name.parse::<u64>().is_err()) {
             return Err(Error::new(
@@ -263,7 +287,7 @@ impl Statement {
         }
         let fail = |error: Error| {
             self.instance.note_error(&error);
-            Err(error)
+            Err(if self.text.is_some() { error.without_line(LATE) } else { error })
         };
         let _blocked = BlockedSignals::new();
         let mut pending = Pending(std::ptr::null_mut());
@@ -408,6 +432,40 @@ mod tests {
 
     fn connect() -> Connection {
         Connection::new(&Instance::open(&[]).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_late_statement_keeps_names_order_and_streaming() {
+        let connection = connect();
+        let sql =
+            "SELECT i::VARCHAR AS \"A\", 'x' AS b FROM range(5000) t(i) ORDER BY i DESC LIMIT 3000";
+        let rows = Statement::prepare_late(&connection, sql).unwrap().execute(&[]).unwrap();
+        let names: Vec<_> = rows.columns().into_iter().map(|column| column.name).collect();
+        assert_eq!(names, ["A", "b"]);
+        let mut seen = vec![];
+        while let Some(chunk) = rows.next_chunk().unwrap() {
+            seen.extend((0..chunk.len()).map(|row| chunk.column(0).string(row).to_text()));
+        }
+        assert!(seen.into_iter().eq((2000..5000).rev().map(|i: i32| i.to_string())));
+        let endless = Statement::prepare_late(&connection, "FROM range(100000000000)").unwrap();
+        assert!(endless.execute(&[]).unwrap().next_chunk().unwrap().is_some());
+        connection.interrupter().interrupt();
+    }
+
+    #[test]
+    fn a_late_statement_fails_when_it_is_executed() {
+        let connection = connect();
+        for (sql, kind) in [
+            ("SELECT nosuch", ErrorKind::Binder),
+            ("SELECT 1 1", ErrorKind::Parser),
+            ("SELECT error('bang')", ErrorKind::InvalidInput),
+        ] {
+            let statement = Statement::prepare_late(&connection, sql).unwrap();
+            let failed = statement.execute(&[]).and_then(|rows| rows.next_chunk().map(drop));
+            let error = failed.unwrap_err();
+            assert_eq!(error.kind(), kind, "{sql}");
+            assert!(!error.message().contains("query("), "{}", error.message());
+        }
     }
 
     #[test]

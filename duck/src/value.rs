@@ -70,7 +70,7 @@ impl Drop for RawValue {
     }
 }
 
-fn wide_halves(value: i128) -> (u64, i64) {
+pub(crate) fn wide_halves(value: i128) -> (u64, i64) {
     // Splitting into halves keeps all bits.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bit halves")]
     ((value as u64), (value >> 64) as i64)
@@ -234,7 +234,7 @@ impl Value {
 }
 
 /// Bits are packed behind a byte that counts the padding bits, which are set, at the front.
-fn bit_value(bits: &str) -> Result<RawValue> {
+pub(crate) fn pack_bits(bits: &str) -> Result<Vec<u8>> {
     if bits.is_empty() || !bits.bytes().all(|b| b == b'0' || b == b'1') {
         return Err(Error::new(
             ErrorKind::InvalidInput,
@@ -250,6 +250,11 @@ fn bit_value(bits: &str) -> Result<RawValue> {
             data[1 + position / 8] |= 0x80 >> (position % 8);
         }
     }
+    Ok(data)
+}
+
+fn bit_value(bits: &str) -> Result<RawValue> {
+    let mut data = pack_bits(bits)?;
     let bit = sys::duckdb_bit { data: data.as_mut_ptr(), size: data.len() as u64 };
     // SAFETY: the data is copied.
     Ok(RawValue(unsafe { sys::duckdb_create_bit(bit) }))

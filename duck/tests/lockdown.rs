@@ -11,9 +11,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use duck::appender::{Appender, TempTable};
 use duck::open::{OpenSpec, open};
+use duck::policy::{Policy, check_query};
 use duck::server::ServerSpec;
-use duck::{Connection, Error, ErrorKind, Instance};
+use duck::{Connection, Error, ErrorKind, Instance, LogicalType, RowChunk};
 
 /// A directory with an open part and a closed part.
 struct Ground {
@@ -234,4 +236,41 @@ fn an_ordinary_role_spills_to_the_temporary_directory() {
     let sql =
         "SELECT count(*)::VARCHAR FROM (SELECT DISTINCT range, hash(range) FROM range(5000000))";
     assert_eq!(text(&instance, sql), "5000000");
+}
+
+#[test]
+fn rows_are_shipped_to_an_ordinary_roles_instance_and_spill() {
+    let ground = Ground::new("shipped");
+    let spec = OpenSpec { memory_limit_bytes: Some(100 << 20), ..ground.spec(true) };
+    let instance = open(&spec).unwrap();
+    let connection = Connection::new(&instance).unwrap();
+    let types = [LogicalType::BigInt, LogicalType::Uuid, LogicalType::Uuid].into();
+    let table = TempTable::new(1, types);
+    table.create(&connection).unwrap();
+    let mut appender = Appender::new(&connection, &table).unwrap();
+    let mut random = 1_u128;
+    for chunk in 0..2000 {
+        let mut rows = RowChunk::new(table.types()).unwrap();
+        for row in 0..2048 {
+            let columns = rows.columns_mut();
+            columns[0].push_i64(chunk * 2048 + row);
+            for column in &mut columns[1..] {
+                random = random.wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645) + 1;
+                column.push_uuid(random.to_be_bytes());
+            }
+            rows.end_row();
+        }
+        appender.append(&rows).unwrap();
+    }
+    appender.flush().unwrap();
+    let spilled = std::fs::read_dir(ground.path("spill")).unwrap().count();
+    assert!(spilled > 0, "160 MB fit into 100 MB");
+    let sql = format!(
+        "SELECT (count(*), sum(c0), (SELECT sum(x) FROM '{}'))::VARCHAR FROM temp.pond_shipped_1",
+        ground.path("open/a.csv")
+    );
+    check_query(&connection, &Policy::new(&spec), &sql, &[]).unwrap();
+    let found = connection.query_text(&sql, &[]).unwrap();
+    assert_eq!(found.as_deref(), Some("(4096000, 8388605952000, 3)"));
+    assert!(run(&instance, "FROM temp.pond_shipped_1").is_err());
 }

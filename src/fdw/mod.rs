@@ -1,11 +1,18 @@
-//! The foreign-data wrapper `duckdb`: its validator, and the checks on servers and user mappings
-//! that a validator cannot make, since it sees neither the server's type nor who the server is for.
+//! The foreign-data wrapper `duckdb`: its validator, the checks on servers, user mappings and
+//! foreign tables that a validator cannot make, since it sees neither the server's type nor who the
+//! server is for, and foreign tables: [`table`], [`estimate`], [`analyze`], [`import`].
+
+mod analyze;
+mod estimate;
+mod import;
+mod table;
 
 use duck::server::{self, Catalog, ServerSpec};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::error::{Error, Result, report};
+use crate::lake::options::Source;
 use crate::pg::{acl, catalog, hook};
 
 /// # Safety
@@ -42,11 +49,8 @@ fn validate(options: &[(String, String)], catalog: pg_sys::Oid) -> Result<()> {
     let place = match catalog {
         pg_sys::ForeignServerRelationId => Catalog::Server,
         pg_sys::UserMappingRelationId => Catalog::UserMapping,
-        pg_sys::ForeignTableRelationId => {
-            return Err(Error::not_supported("foreign tables are not supported yet").hint(
-                "Query the files with duckdb.query or a reader such as duckdb.read_parquet.",
-            ));
-        }
+        pg_sys::ForeignTableRelationId => return Source::parse(options).map(drop),
+        pg_sys::AttributeRelationId => return validate_column(options),
         _ => Catalog::Wrapper,
     };
     let options = borrowed(options);
@@ -62,12 +66,23 @@ fn validate(options: &[(String, String)], catalog: pg_sys::Oid) -> Result<()> {
     Ok(())
 }
 
+/// A column's only option is the name that the files have for it.
+fn validate_column(options: &[(String, String)]) -> Result<()> {
+    match options.iter().find(|(name, _)| name != "column_name") {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::new(
+            PgSqlErrorCode::ERRCODE_FDW_INVALID_OPTION_NAME,
+            format!("invalid option \"{name}\" for a column of a foreign table"),
+        )
+        .hint("The valid option is: column_name.")),
+    }
+}
+
 fn borrowed(options: &[(String, String)]) -> Vec<(&str, &str)> {
     options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
 /// Looks at servers and user mappings as they are after CREATE or ALTER.
-#[pg_guard]
 unsafe extern "C-unwind" fn object_access(
     access: pg_sys::ObjectAccessType::Type,
     class: pg_sys::Oid,
@@ -75,9 +90,21 @@ unsafe extern "C-unwind" fn object_access(
     sub_id: i32,
     argument: *mut std::ffi::c_void,
 ) {
-    // SAFETY: the hook's own arguments; the row is looked at with a fresh command counter.
+    // SAFETY: the hook's own arguments.
     unsafe {
         hook::prev_object_access(access, class, object, sub_id, argument);
+        check_object(access, class, object);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn check_object(
+    access: pg_sys::ObjectAccessType::Type,
+    class: pg_sys::Oid,
+    object: pg_sys::Oid,
+) {
+    // SAFETY: the hook's own arguments; the row is looked at with a fresh command counter.
+    unsafe {
         let changed = access == pg_sys::ObjectAccessType::OAT_POST_CREATE
             || access == pg_sys::ObjectAccessType::OAT_POST_ALTER;
         if !changed {
@@ -89,6 +116,9 @@ unsafe extern "C-unwind" fn object_access(
         } else if class == pg_sys::UserMappingRelationId {
             pg_sys::CommandCounterIncrement();
             report(check_user_mapping(object));
+        } else if class == pg_sys::ForeignTableRelationId {
+            pg_sys::CommandCounterIncrement();
+            report(check_foreign_table(object));
         }
     }
 }
@@ -110,6 +140,19 @@ fn check_server(oid: pg_sys::Oid) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn check_foreign_table(relation: pg_sys::Oid) -> Result<()> {
+    let Some(table) = catalog::foreign_table(relation) else { return Ok(()) };
+    let Some(server) = catalog::server_by_oid(table.server) else { return Ok(()) };
+    // PostgreSQL asks for this right at CREATE only, but another path is as good as another table.
+    if !acl::may_use_server(server.oid, acl::current_role()) {
+        return Err(Error::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for foreign server {}", server.name),
+        ));
+    }
+    table::check_source(&Source::parse(&table.options)?, &server)
 }
 
 fn check_user_mapping(oid: pg_sys::Oid) -> Result<()> {

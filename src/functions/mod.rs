@@ -38,6 +38,19 @@ pub extern "C" fn pg_finfo_duckdb_only_in_from() -> *const pg_sys::Pg_finfo_reco
     &V1
 }
 
+/// `duckdb.pushed` outside of the planner: 0A000.
+#[unsafe(no_mangle)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn duckdb_pushed(_fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    Error::not_supported("duckdb.pushed means something within the planner only").report()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_duckdb_pushed() -> *const pg_sys::Pg_finfo_record {
+    const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &V1
+}
+
 /// The cast from text to `duckdb.sql`: exists so that a computed text gets a clear error, 42P18.
 #[pg_extern]
 fn duckdb_not_a_literal(_text: &str) -> String {
@@ -91,7 +104,8 @@ fn duckdb_describe(
 ) -> TableIterator<'static, (name!(n, Vec<u8>), name!(d, Vec<u8>), name!(p, Option<String>))> {
     report(access::check_query());
     let sql = server_text(sql);
-    let columns = report(session::describe(&sql, vec![], session::Entry::Query)).columns;
+    let columns =
+        report(session::describe(acl::current_role(), &sql, vec![], session::Entry::Query)).columns;
     TableIterator::new(columns.into_iter().map(|column| {
         let pg_type = types::pg_type(&column.name, &column.logical_type).ok().map(|found| {
             // SAFETY: a catalog look-up of an existing type.

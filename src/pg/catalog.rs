@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 
-use super::{acl, callbacks, nodes};
+use super::{acl, callbacks, encoding, nodes};
 
 pub const EXTENSION: &std::ffi::CStr = c"pg_pond";
 pub const SCHEMA: &str = "duckdb";
@@ -38,6 +38,9 @@ pub struct Objects {
     pub query_rows: [pg_sys::Oid; 2],
     /// `duckdb.query_by_name(text)` and `duckdb.query_by_name(text, VARIADIC "any")`.
     pub query_by_name: [pg_sys::Oid; 2],
+    /// `duckdb.pushed(bigint)` and `duckdb.pushed(bigint, VARIADIC "any")`; InvalidOid in version
+    /// 0.1.0 of the extension.
+    pub pushed: [pg_sys::Oid; 2],
 }
 
 impl Objects {
@@ -95,6 +98,7 @@ impl Objects {
                 query,
                 query_rows: of("query_rows", pg_sys::TEXTOID)?,
                 query_by_name: of("query_by_name", pg_sys::TEXTOID)?,
+                pushed: of("pushed", pg_sys::INT8OID).unwrap_or([pg_sys::InvalidOid; 2]),
             })
         }
     }
@@ -263,11 +267,12 @@ pub fn server_by_oid(oid: pg_sys::Oid) -> Option<Server> {
     }
 }
 
-/// Options as the catalog's DefElem list has them.
+/// Options as the catalog's DefElem list has them, in UTF-8.
 ///
 /// # Safety
 /// `list` is NIL or a list of DefElem with text values.
-unsafe fn def_elements(list: *mut pg_sys::List) -> Vec<(String, String)> {
+#[must_use]
+pub unsafe fn def_elements(list: *mut pg_sys::List) -> Vec<(String, String)> {
     // SAFETY: by contract; defGetString reads any value as text.
     unsafe {
         nodes::items::<pg_sys::DefElem>(list)
@@ -275,7 +280,7 @@ unsafe fn def_elements(list: *mut pg_sys::List) -> Vec<(String, String)> {
                 let value = if (*element).arg.is_null() {
                     String::new()
                 } else {
-                    nodes::str_at(pg_sys::defGetString(element))
+                    encoding::server_to_utf8(pg_sys::defGetString(element))
                 };
                 (nodes::str_at((*element).defname), value)
             })
@@ -335,6 +340,241 @@ pub fn mapping_by_oid(oid: pg_sys::Oid) -> Option<(pg_sys::Oid, Vec<(String, Str
         Some((server, user_mapping(user, server)?))
     }
 }
+
+/// A foreign table as the catalogs have it.
+pub struct ForeignTable {
+    pub server: pg_sys::Oid,
+    /// Schema and name, quoted as needed.
+    pub name: String,
+    pub options: Vec<(String, String)>,
+    /// By number, from 1; `None` for dropped ones.
+    pub attributes: Vec<Option<Attribute>>,
+}
+
+/// A column of a relation.
+#[derive(Clone, Debug)]
+pub struct Attribute {
+    pub number: i16,
+    pub name: String,
+    pub type_oid: pg_sys::Oid,
+    pub typmod: i32,
+    pub collation: pg_sys::Oid,
+    pub options: Vec<(String, String)>,
+}
+
+/// The foreign table of the wrapper `duckdb` with this OID, if it is one. The caller holds a lock
+/// on it.
+#[must_use]
+pub fn foreign_table(relation: pg_sys::Oid) -> Option<ForeignTable> {
+    if !is_our_foreign_table(relation) {
+        return None;
+    }
+    // SAFETY: the relation exists and is locked by the caller; it is closed again below.
+    unsafe {
+        let table = pg_sys::GetForeignTable(relation);
+        let opened = pg_sys::RelationIdGetRelation(relation);
+        if opened.is_null() {
+            return None;
+        }
+        let descriptor = (*opened).rd_att;
+        let count = usize::try_from((*descriptor).natts).unwrap_or(0);
+        let attributes = (0..count)
+            .map(|index| {
+                let attribute = super::slot::attribute(descriptor, index);
+                (!(*attribute).attisdropped).then(|| Attribute {
+                    number: (*attribute).attnum,
+                    name: encoding::server_to_utf8((*attribute).attname.data.as_ptr()),
+                    type_oid: (*attribute).atttypid,
+                    typmod: (*attribute).atttypmod,
+                    collation: (*attribute).attcollation,
+                    options: def_elements(pg_sys::GetForeignColumnOptions(
+                        relation,
+                        (*attribute).attnum,
+                    )),
+                })
+            })
+            .collect();
+        pg_sys::RelationClose(opened);
+        Some(ForeignTable {
+            server: (*table).serverid,
+            name: relation_name(relation),
+            options: def_elements((*table).options),
+            attributes,
+        })
+    }
+}
+
+/// Whether there is a relation already where one of this name would be made. PostgreSQL's own error
+/// when there is no such place.
+///
+/// # Safety
+/// `name` is live.
+#[must_use]
+pub unsafe fn relation_exists(name: *mut pg_sys::RangeVar) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let schema = pg_sys::RangeVarGetCreationNamespace(name);
+        pg_sys::get_relname_relid((*name).relname, schema) != pg_sys::InvalidOid
+    }
+}
+
+/// Schema and name of a relation, quoted as needed, in UTF-8.
+#[must_use]
+pub fn relation_name(relation: pg_sys::Oid) -> String {
+    // SAFETY: catalog look-ups; a dropped relation has no name.
+    unsafe {
+        let name = pg_sys::get_rel_name(relation);
+        if name.is_null() {
+            return relation.to_u32().to_string();
+        }
+        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(relation));
+        encoding::server_to_utf8(pg_sys::quote_qualified_identifier(schema, name))
+    }
+}
+
+/// The number of rows that ANALYZE has found in a relation; `None` when it has not looked.
+#[must_use]
+pub fn analyzed_rows(relation: pg_sys::Oid) -> Option<f32> {
+    #[expect(clippy::cast_possible_wrap, reason = "cache identifiers are small")]
+    let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
+    // SAFETY: a syscache look-up, released below.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(relation));
+        if tuple.is_null() {
+            return None;
+        }
+        let rows = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>()).reltuples;
+        pg_sys::ReleaseSysCache(tuple);
+        (rows >= 0.0).then_some(rows)
+    }
+}
+
+/// A type as PostgreSQL writes it, in UTF-8.
+#[must_use]
+pub fn type_name(oid: pg_sys::Oid, typmod: i32) -> String {
+    // SAFETY: format_type_with_typemod returns a new string for any OID.
+    unsafe { encoding::server_to_utf8(pg_sys::format_type_with_typemod(oid, typmod)) }
+}
+
+/// Whether the relation is a foreign table of the wrapper `duckdb`.
+#[must_use]
+pub fn is_our_foreign_table(relation: pg_sys::Oid) -> bool {
+    // SAFETY: catalog look-ups; the relation is known to be a foreign table, or is checked to be.
+    unsafe {
+        if pg_sys::get_rel_relkind(relation).cast_unsigned() != pg_sys::RELKIND_FOREIGN_TABLE {
+            return false;
+        }
+        let server = pg_sys::GetForeignServerIdByRelId(relation);
+        server_by_oid(server).is_some_and(|server| server.is_ours())
+    }
+}
+
+/// The role as which PostgreSQL checks access to the relation of a range table entry; InvalidOid for
+/// whoever runs the query.
+///
+/// # Safety
+/// `rte` is an entry of the live query's range table.
+#[must_use]
+pub unsafe fn checked_as(
+    query: *mut pg_sys::Query,
+    rte: *mut pg_sys::RangeTblEntry,
+) -> pg_sys::Oid {
+    // SAFETY: by contract.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        {
+            let _ = query;
+            (*rte).checkAsUser
+        }
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        {
+            if (*rte).perminfoindex == 0 {
+                return pg_sys::InvalidOid;
+            }
+            (*pg_sys::getRTEPermissionInfo((*query).rteperminfos, rte)).checkAsUser
+        }
+    }
+}
+
+/// Whether only ASCII letters have cases under this collation.
+#[must_use]
+pub fn has_ascii_case(collation: pg_sys::Oid) -> bool {
+    if collation == pg_sys::C_COLLATION_OID || collation.to_u32() == POSIX_COLLATION_OID {
+        return true;
+    }
+    if collation != pg_sys::DEFAULT_COLLATION_OID {
+        return false;
+    }
+    // SAFETY: a setting that PostgreSQL sets when a backend connects.
+    let ctype =
+        unsafe { nodes::str_at(pg_sys::GetConfigOption(c"lc_ctype".as_ptr(), true, false)) };
+    is_bytewise(collation) && matches!(ctype.as_str(), "C" | "POSIX")
+}
+
+/// Whether strings under this collation are ordered by their bytes.
+#[must_use]
+#[expect(clippy::cast_possible_wrap, reason = "cache identifiers are small")]
+pub fn is_bytewise(collation: pg_sys::Oid) -> bool {
+    if collation == pg_sys::C_COLLATION_OID || collation.to_u32() == POSIX_COLLATION_OID {
+        return true;
+    }
+    let of_database = collation == pg_sys::DEFAULT_COLLATION_OID;
+    let (cache, key) = if of_database {
+        // SAFETY: a global that is set when a backend connects.
+        (pg_sys::SysCacheIdentifier::DATABASEOID as i32, unsafe { pg_sys::MyDatabaseId })
+    } else {
+        (pg_sys::SysCacheIdentifier::COLLOID as i32, collation)
+    };
+    // SAFETY: a syscache look-up, released below.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(key));
+        if tuple.is_null() {
+            return false;
+        }
+        let form = pg_sys::GETSTRUCT(tuple);
+        #[cfg(feature = "pg14")]
+        let provider = if of_database {
+            b'c'
+        } else {
+            (*form.cast::<pg_sys::FormData_pg_collation>()).collprovider.cast_unsigned()
+        };
+        #[cfg(not(feature = "pg14"))]
+        let provider = if of_database {
+            (*form.cast::<pg_sys::FormData_pg_database>()).datlocprovider.cast_unsigned()
+        } else {
+            (*form.cast::<pg_sys::FormData_pg_collation>()).collprovider.cast_unsigned()
+        };
+        let number = |number: u32| i16::try_from(number).unwrap_or(0);
+        let text = |attribute: u32| {
+            let mut is_null = false;
+            let value = pg_sys::SysCacheGetAttr(cache, tuple, number(attribute), &raw mut is_null);
+            if is_null {
+                return String::new();
+            }
+            // A name before version 15, a text since.
+            #[cfg(feature = "pg14")]
+            let value = nodes::str_at(value.cast_mut_ptr());
+            #[cfg(not(feature = "pg14"))]
+            let value = nodes::str_at(pg_sys::text_to_cstring(value.cast_mut_ptr()));
+            value
+        };
+        let locale = match (provider, of_database) {
+            (b'c', true) => text(pg_sys::Anum_pg_database_datcollate),
+            (b'c', false) => text(pg_sys::Anum_pg_collation_collcollate),
+            #[cfg(any(feature = "pg17", feature = "pg18"))]
+            (b'b', true) => text(pg_sys::Anum_pg_database_datlocale),
+            #[cfg(any(feature = "pg17", feature = "pg18"))]
+            (b'b', false) => text(pg_sys::Anum_pg_collation_colllocale),
+            _ => String::new(),
+        };
+        pg_sys::ReleaseSysCache(tuple);
+        // glibc's C.UTF-8 compares code points, which is the order of UTF-8's bytes, and so do all
+        // locales of the builtin provider.
+        provider == b'b' || ["C", "POSIX", "C.UTF-8", "C.utf8"].contains(&locale.as_str())
+    }
+}
+
+const POSIX_COLLATION_OID: u32 = 951;
 
 impl Server {
     /// Whether the server belongs to the extension's wrapper.

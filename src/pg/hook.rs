@@ -1,15 +1,80 @@
-//! PostgreSQL's hooks: each is set once, keeps the hook that was there before, and calls it (or
-//! PostgreSQL's standard function) inside pgrx's FFI boundary.
+//! PostgreSQL's hooks: each is set once, keeps the hook that was there before, and passes on to it (or
+//! to PostgreSQL's standard function).
+//!
+//! The calls on are made without pgrx's FFI boundary, which rebuilds errors as it lets them through:
+//! SQLSTATEs that it does not know become XX000, and CONTEXT is lost, of every statement of the
+//! server. So an error leaves by PostgreSQL's longjmp, over the frames of the hook: **a hook's own
+//! function holds nothing that wants to be dropped, and does its work in functions of their own,
+//! which have pgrx's guard.**
 
 use std::ffi::c_char;
 
 use pgrx::pg_sys;
-use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
+
+/// PostgreSQL's functions as they are, without a boundary around them.
+mod bare {
+    use std::ffi::c_char;
+
+    use pgrx::pg_sys;
+
+    unsafe extern "C-unwind" {
+        pub fn standard_ExecutorStart(query: *mut pg_sys::QueryDesc, flags: i32);
+        #[cfg(not(feature = "pg18"))]
+        pub fn standard_ExecutorRun(
+            query: *mut pg_sys::QueryDesc,
+            direction: pg_sys::ScanDirection::Type,
+            count: u64,
+            execute_once: bool,
+        );
+        #[cfg(feature = "pg18")]
+        pub fn standard_ExecutorRun(
+            query: *mut pg_sys::QueryDesc,
+            direction: pg_sys::ScanDirection::Type,
+            count: u64,
+        );
+        pub fn standard_planner(
+            query: *mut pg_sys::Query,
+            query_string: *const c_char,
+            cursor_options: i32,
+            params: pg_sys::ParamListInfo,
+        ) -> *mut pg_sys::PlannedStmt;
+        pub fn standard_ProcessUtility(
+            statement: *mut pg_sys::PlannedStmt,
+            query_string: *const c_char,
+            read_only_tree: bool,
+            context: pg_sys::ProcessUtilityContext::Type,
+            params: pg_sys::ParamListInfo,
+            environment: *mut pg_sys::QueryEnvironment,
+            dest: *mut pg_sys::DestReceiver,
+            completion: *mut pg_sys::QueryCompletion,
+        );
+        pub fn ExecScan(
+            node: *mut pg_sys::ScanState,
+            access: pg_sys::ExecScanAccessMtd,
+            recheck: pg_sys::ExecScanRecheckMtd,
+        ) -> *mut pg_sys::TupleTableSlot;
+    }
+}
+
+/// PostgreSQL's own scan loop, which evaluates conditions and the target list. The rule of this
+/// module holds for whoever calls it.
+///
+/// # Safety
+/// A live scan that has begun, and its callbacks.
+pub unsafe fn exec_scan(
+    node: *mut pg_sys::ScanState,
+    access: pg_sys::ExecScanAccessMtd,
+    recheck: pg_sys::ExecScanRecheckMtd,
+) -> *mut pg_sys::TupleTableSlot {
+    // SAFETY: by contract.
+    unsafe { bare::ExecScan(node, access, recheck) }
+}
 
 static mut PREV_POST_PARSE_ANALYZE: pg_sys::post_parse_analyze_hook_type = None;
 static mut PREV_PROCESS_UTILITY: pg_sys::ProcessUtility_hook_type = None;
 static mut PREV_PLANNER: pg_sys::planner_hook_type = None;
 static mut PREV_SET_REL_PATHLIST: pg_sys::set_rel_pathlist_hook_type = None;
+static mut PREV_EXECUTOR_START: pg_sys::ExecutorStart_hook_type = None;
 static mut PREV_EXECUTOR_RUN: pg_sys::ExecutorRun_hook_type = None;
 static mut PREV_OBJECT_ACCESS: pg_sys::object_access_hook_type = None;
 
@@ -35,7 +100,7 @@ pub unsafe fn prev_post_parse_analyze(
     // SAFETY: the arguments are passed on; main thread.
     unsafe {
         if let Some(prev) = PREV_POST_PARSE_ANALYZE {
-            pg_guard_ffi_boundary(|| prev(pstate, query, jstate));
+            prev(pstate, query, jstate);
         }
     }
 }
@@ -66,7 +131,7 @@ pub unsafe fn prev_process_utility(
     // SAFETY: as above.
     unsafe {
         let Some(prev) = PREV_PROCESS_UTILITY else {
-            return pg_sys::standard_ProcessUtility(
+            return bare::standard_ProcessUtility(
                 statement,
                 query_string,
                 read_only_tree,
@@ -77,18 +142,16 @@ pub unsafe fn prev_process_utility(
                 completion,
             );
         };
-        pg_guard_ffi_boundary(|| {
-            prev(
-                statement,
-                query_string,
-                read_only_tree,
-                context,
-                params,
-                environment,
-                dest,
-                completion,
-            )
-        });
+        prev(
+            statement,
+            query_string,
+            read_only_tree,
+            context,
+            params,
+            environment,
+            dest,
+            completion,
+        );
     }
 }
 
@@ -113,11 +176,27 @@ pub unsafe fn prev_planner(
     // SAFETY: as above.
     unsafe {
         match PREV_PLANNER {
-            Some(prev) => {
-                pg_guard_ffi_boundary(|| prev(query, query_string, cursor_options, params))
-            }
-            None => pg_sys::standard_planner(query, query_string, cursor_options, params),
+            Some(prev) => prev(query, query_string, cursor_options, params),
+            None => bare::standard_planner(query, query_string, cursor_options, params),
         }
+    }
+}
+
+/// The same inside of pgrx's boundary, for callers with something to drop.
+///
+/// # Safety
+/// As [`prev_planner`].
+pub unsafe fn prev_planner_guarded(
+    query: *mut pg_sys::Query,
+    query_string: *const c_char,
+    cursor_options: i32,
+    params: pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt {
+    // SAFETY: by contract.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            prev_planner(query, query_string, cursor_options, params)
+        })
     }
 }
 
@@ -142,7 +221,29 @@ pub unsafe fn prev_set_rel_pathlist(
     // SAFETY: as above.
     unsafe {
         if let Some(prev) = PREV_SET_REL_PATHLIST {
-            pg_guard_ffi_boundary(|| prev(root, rel, rti, rte));
+            prev(root, rel, rti, rte);
+        }
+    }
+}
+
+/// # Safety
+/// As [`set_post_parse_analyze`].
+pub unsafe fn set_executor_start(hook: pg_sys::ExecutorStart_hook_type) {
+    // SAFETY: as above.
+    unsafe {
+        PREV_EXECUTOR_START = pg_sys::ExecutorStart_hook;
+        pg_sys::ExecutorStart_hook = hook;
+    }
+}
+
+/// # Safety
+/// The arguments of the hook itself.
+pub unsafe fn prev_executor_start(query: *mut pg_sys::QueryDesc, flags: i32) {
+    // SAFETY: as above.
+    unsafe {
+        match PREV_EXECUTOR_START {
+            Some(prev) => prev(query, flags),
+            None => bare::standard_ExecutorStart(query, flags),
         }
     }
 }
@@ -169,8 +270,8 @@ pub unsafe fn prev_executor_run(
     // SAFETY: as above.
     unsafe {
         match PREV_EXECUTOR_RUN {
-            Some(prev) => pg_guard_ffi_boundary(|| prev(query, direction, count, execute_once)),
-            None => pg_sys::standard_ExecutorRun(query, direction, count, execute_once),
+            Some(prev) => prev(query, direction, count, execute_once),
+            None => bare::standard_ExecutorRun(query, direction, count, execute_once),
         }
     }
 }
@@ -186,8 +287,8 @@ pub unsafe fn prev_executor_run(
     // SAFETY: as above.
     unsafe {
         match PREV_EXECUTOR_RUN {
-            Some(prev) => pg_guard_ffi_boundary(|| prev(query, direction, count)),
-            None => pg_sys::standard_ExecutorRun(query, direction, count),
+            Some(prev) => prev(query, direction, count),
+            None => bare::standard_ExecutorRun(query, direction, count),
         }
     }
 }
@@ -214,7 +315,7 @@ pub unsafe fn prev_object_access(
     // SAFETY: as above.
     unsafe {
         if let Some(prev) = PREV_OBJECT_ACCESS {
-            pg_guard_ffi_boundary(|| prev(access, class, object, sub_id, argument));
+            prev(access, class, object, sub_id, argument);
         }
     }
 }

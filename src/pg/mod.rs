@@ -9,6 +9,7 @@ pub mod encoding;
 pub mod hook;
 pub mod memory;
 pub mod methods;
+pub mod nested;
 pub mod nodes;
 pub mod parse;
 pub mod progress;

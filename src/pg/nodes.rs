@@ -168,40 +168,84 @@ type WalkFn<'a> = &'a mut dyn FnMut(*mut pg_sys::Node) -> bool;
 /// # Safety
 /// `node` is NULL or a live node tree of parse analysis.
 pub unsafe fn walk(node: *mut pg_sys::Node, visit: WalkFn<'_>) -> bool {
+    // SAFETY: by contract.
+    unsafe { walk_from(node, visit) }
+}
+
+/// The walk of every statement of the server goes through here: the frequent nodes are taken apart
+/// in place, since a call of PostgreSQL's walker costs a `sigsetjmp` for each. The nodes below are
+/// those that `expression_tree_walker` (nodes/nodeFuncs.c) visits. No tree is deeper than what parse
+/// analysis has recursed into with larger frames.
+///
+/// # Safety
+/// As [`walk`].
+unsafe fn walk_from(
+    node: *mut pg_sys::Node,
+    visit: &mut dyn FnMut(*mut pg_sys::Node) -> bool,
+) -> bool {
+    use pg_sys::NodeTag as Tag;
+    if node.is_null() {
+        return false;
+    }
+    // SAFETY: by contract; each cast follows the tag.
+    unsafe {
+        if visit(node) {
+            return true;
+        }
+        let mut all = |list| items::<pg_sys::Node>(list).any(|node| walk_from(node, visit));
+        match (*node).type_ {
+            Tag::T_Var
+            | Tag::T_Const
+            | Tag::T_Param
+            | Tag::T_CaseTestExpr
+            | Tag::T_SQLValueFunction
+            | Tag::T_RangeTblRef
+            | Tag::T_SortGroupClause
+            // query_tree_walker goes into it by itself.
+            | Tag::T_RangeTblEntry => false,
+            Tag::T_List => all(node.cast()),
+            Tag::T_TargetEntry => {
+                walk_from((*node.cast::<pg_sys::TargetEntry>()).expr.cast(), visit)
+            }
+            Tag::T_OpExpr => all((*node.cast::<pg_sys::OpExpr>()).args),
+            Tag::T_FuncExpr => all((*node.cast::<pg_sys::FuncExpr>()).args),
+            Tag::T_BoolExpr => all((*node.cast::<pg_sys::BoolExpr>()).args),
+            Tag::T_RelabelType => {
+                walk_from((*node.cast::<pg_sys::RelabelType>()).arg.cast(), visit)
+            }
+            Tag::T_FromExpr => {
+                let from = node.cast::<pg_sys::FromExpr>();
+                all((*from).fromlist) || walk_from((*from).quals, visit)
+            }
+            _ => walk_below(node, visit),
+        }
+    }
+}
+
+/// What is inside of a node of another kind.
+///
+/// # Safety
+/// As [`walk`]; the node is not NULL.
+unsafe fn walk_below(node: *mut pg_sys::Node, visit: WalkFn<'_>) -> bool {
     #[pgrx::pg_guard]
     unsafe extern "C-unwind" fn walker(
         node: *mut pg_sys::Node,
         context: *mut std::ffi::c_void,
     ) -> bool {
-        if node.is_null() {
-            return false;
-        }
-        // SAFETY: `context` is the WalkFn that `walk` passed, alive during the walk; `node` is
+        // SAFETY: `context` is the WalkFn that `walk_below` passed, alive during the walk; `node` is
         // live.
-        unsafe {
-            let visit = &mut *context.cast::<WalkFn<'_>>();
-            if visit(node) {
-                return true;
-            }
-            if is_a(node, pg_sys::NodeTag::T_Query) {
-                let flags = pg_sys::QTW_EXAMINE_RTES_BEFORE;
-                return pg_sys::query_tree_walker(
-                    node.cast(),
-                    Some(walker),
-                    context,
-                    i32::try_from(flags).unwrap_or(0),
-                );
-            }
-            if is_a(node, pg_sys::NodeTag::T_RangeTblEntry) {
-                // query_tree_walker goes into it by itself.
-                return false;
-            }
-            pg_sys::expression_tree_walker(node, Some(walker), context)
-        }
+        unsafe { walk_from(node, *context.cast::<WalkFn<'_>>()) }
     }
     let mut visit = visit;
-    // SAFETY: by contract; the context outlives the call.
-    unsafe { walker(node, (&raw mut visit).cast()) }
+    let context = (&raw mut visit).cast();
+    // SAFETY: by contract; the context outlives the calls.
+    unsafe {
+        if is_a(node, pg_sys::NodeTag::T_Query) {
+            let flags = i32::try_from(pg_sys::QTW_EXAMINE_RTES_BEFORE).unwrap_or(0);
+            return pg_sys::query_tree_walker(node.cast(), Some(walker), context, flags);
+        }
+        pg_sys::expression_tree_walker(node, Some(walker), context)
+    }
 }
 
 /// Walks a raw parse tree below a statement that `raw_expression_tree_walker` knows (SELECT,
@@ -227,4 +271,111 @@ pub unsafe fn walk_raw(node: *mut pg_sys::Node, visit: WalkFn<'_>) -> bool {
     let mut visit = visit;
     // SAFETY: by contract.
     unsafe { walker(node, (&raw mut visit).cast()) }
+}
+
+/// What a visitor makes of a node.
+pub enum Change {
+    /// It is copied, and what is inside is visited.
+    Descend,
+    /// It becomes this.
+    Into(*mut pg_sys::Node),
+}
+
+type MutateFn<'a> = &'a mut dyn FnMut(*mut pg_sys::Node, u32) -> Change;
+
+struct Mutation<'a> {
+    visit: MutateFn<'a>,
+    /// How many queries there are around the node.
+    depth: u32,
+}
+
+/// A copy of an expression with some nodes replaced, sub-queries included. `visit` is called for
+/// each node with the number of sub-queries around it.
+///
+/// # Safety
+/// `node` is NULL or a live expression of parse analysis.
+pub unsafe fn mutate(node: *mut pg_sys::Node, visit: MutateFn<'_>) -> *mut pg_sys::Node {
+    #[pgrx::pg_guard]
+    unsafe extern "C-unwind" fn mutator(
+        node: *mut pg_sys::Node,
+        context: *mut std::ffi::c_void,
+    ) -> *mut pg_sys::Node {
+        if node.is_null() {
+            return node;
+        }
+        // SAFETY: `context` is the Mutation that `mutate` passed; `node` is live.
+        unsafe {
+            let mutation = &mut *context.cast::<Mutation<'_>>();
+            if let Change::Into(other) = (mutation.visit)(node, mutation.depth) {
+                return other;
+            }
+            if is_a(node, pg_sys::NodeTag::T_Query) {
+                mutation.depth += 1;
+                let copy = mutate_query(node.cast(), mutator, context);
+                (*context.cast::<Mutation<'_>>()).depth -= 1;
+                return copy.cast();
+            }
+            mutate_expression(node, mutator, context)
+        }
+    }
+    let mut mutation = Mutation { visit, depth: 0 };
+    // SAFETY: by contract; the context outlives the call.
+    unsafe { mutator(node, (&raw mut mutation).cast()) }
+}
+
+type Mutator =
+    unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut std::ffi::c_void) -> *mut pg_sys::Node;
+
+/// # Safety
+/// As `expression_tree_mutator` of nodes/nodeFuncs.h.
+unsafe fn mutate_expression(
+    node: *mut pg_sys::Node,
+    mutator: Mutator,
+    context: *mut std::ffi::c_void,
+) -> *mut pg_sys::Node {
+    // SAFETY: by contract. Until version 15 the header declares the callback without parameters.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        {
+            let mutator = std::mem::transmute::<
+                Mutator,
+                unsafe extern "C-unwind" fn() -> *mut pg_sys::Node,
+            >(mutator);
+            pg_sys::expression_tree_mutator(node, Some(mutator), context)
+        }
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        pg_sys::expression_tree_mutator_impl(node, Some(mutator), context)
+    }
+}
+
+/// # Safety
+/// As `query_tree_mutator` of nodes/nodeFuncs.h.
+unsafe fn mutate_query(
+    query: *mut pg_sys::Query,
+    mutator: Mutator,
+    context: *mut std::ffi::c_void,
+) -> *mut pg_sys::Query {
+    // SAFETY: as above.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        {
+            let mutator = std::mem::transmute::<
+                Mutator,
+                unsafe extern "C-unwind" fn() -> *mut pg_sys::Node,
+            >(mutator);
+            pg_sys::query_tree_mutator(query, Some(mutator), context, 0)
+        }
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        pg_sys::query_tree_mutator_impl(query, Some(mutator), context, 0)
+    }
+}
+
+/// A copy of a node and of everything in it.
+///
+/// # Safety
+/// `node` is NULL or a live node.
+#[must_use]
+pub unsafe fn copy<T>(node: *mut T) -> *mut T {
+    // SAFETY: by contract; a copy has the original's type.
+    unsafe { pg_sys::copyObjectImpl(node.cast()).cast() }
 }

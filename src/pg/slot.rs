@@ -59,3 +59,19 @@ pub unsafe fn evaluate(
     };
     (value, is_null)
 }
+
+/// The `ctid` of a row that has no place, in `context`.
+///
+/// # Safety
+/// `context` is live.
+#[must_use]
+pub unsafe fn no_place(context: pg_sys::MemoryContext) -> pg_sys::Datum {
+    // SAFETY: fresh memory of the right size; no block and no item, as ItemPointerSetInvalid of
+    // storage/itemptr.h writes them.
+    unsafe {
+        let size = size_of::<pg_sys::ItemPointerData>();
+        let place = pg_sys::MemoryContextAllocZero(context, size).cast::<pg_sys::ItemPointerData>();
+        (*place).ip_blkid = pg_sys::BlockIdData { bi_hi: u16::MAX, bi_lo: u16::MAX };
+        pg_sys::Datum::from(place)
+    }
+}

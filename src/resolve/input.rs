@@ -3,17 +3,17 @@
 use std::cell::RefCell;
 use std::ffi::CStr;
 
-use duck::{Column, LogicalType, Value};
+use duck::{LogicalType, Value};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use super::reader;
 use crate::error::{Error, Result, report};
+use crate::lake::{columns, reader};
 use crate::pg::parse::{self, Literal};
 use crate::pg::row_type::{self, RowColumn};
-use crate::pg::{encoding, nodes};
+use crate::pg::{acl, encoding, nodes};
 use crate::session::{self, Entry, access};
-use crate::types::{self, parameter};
+use crate::types::parameter;
 
 /// A literal whose columns the parser has been shown and whose FROM item is yet to be converted.
 #[derive(Clone)]
@@ -60,50 +60,6 @@ fn remember(described: Described) {
     });
 }
 
-/// The PostgreSQL columns for those of a DuckDB query. A type that PostgreSQL has nothing for
-/// becomes text, and reading that column is an error: it does no harm while nobody selects it.
-pub fn row_columns(columns: &[Column]) -> Vec<RowColumn> {
-    columns
-        .iter()
-        .map(|column| {
-            let name = match column.name.as_str() {
-                "" => "?column?",
-                name => name,
-            };
-            let pg_type = types::pg_type(name, &column.logical_type)
-                .or_else(|_| types::pg_type(name, &LogicalType::Varchar));
-            let (type_oid, typmod, collation) = match pg_type {
-                Ok(found) => (found.oid, found.typmod, found.collation),
-                Err(_) => (pg_sys::TEXTOID, -1, pg_sys::DEFAULT_COLLATION_OID),
-            };
-            RowColumn { name: name.to_owned(), type_oid, typmod, collation }
-        })
-        .collect()
-}
-
-/// Cuts names to what PostgreSQL keeps of them, and tells apart those that then are the same.
-fn shorten_names(columns: &mut [RowColumn]) {
-    const LONGEST: usize = pg_sys::NAMEDATALEN as usize - 1;
-    let cut = |name: &str, most: usize| {
-        let end = (0..=most.min(name.len())).rev().find(|end| name.is_char_boundary(*end));
-        name[..end.unwrap_or(0)].to_owned()
-    };
-    for index in 0..columns.len() {
-        if columns[index].name.len() <= LONGEST {
-            continue;
-        }
-        let full = columns[index].name.clone();
-        let mut short = cut(&full, LONGEST);
-        let mut number = 1;
-        while columns[..index].iter().any(|other| other.name == short) {
-            let suffix = format!("_{number}");
-            short = cut(&full, LONGEST - suffix.len()) + &suffix;
-            number += 1;
-        }
-        columns[index].name = short;
-    }
-}
-
 fn holds_decimal(logical_type: &LogicalType) -> bool {
     match logical_type {
         LogicalType::Decimal { .. } => true,
@@ -123,7 +79,8 @@ pub fn describe(
     entry: Entry,
 ) -> Result<Described> {
     let unbounded = arguments.iter().any(|argument| holds_decimal(&argument.logical_type()));
-    let session::Description { columns, parameters } = session::describe(sql, arguments, entry)?;
+    let session::Description { columns, parameters } =
+        session::describe(acl::current_role(), sql, arguments, entry)?;
     if columns.len() > MOST_COLUMNS {
         return Err(Error::new(
             PgSqlErrorCode::ERRCODE_TOO_MANY_COLUMNS,
@@ -133,8 +90,7 @@ pub fn describe(
         .hint("Select the columns that you need in DuckDB's query."));
     }
     let duck_names = columns.iter().map(|column| column.name.clone()).collect();
-    let mut columns = row_columns(&columns);
-    shorten_names(&mut columns);
+    let mut columns = columns::row_columns(&columns);
     if unbounded {
         // The scale of a numeric argument is that of its value, and so may be a column's.
         for column in &mut columns {

@@ -10,17 +10,17 @@
 //! 3. [`raw`]: statements whose inner queries PostgreSQL analyses without telling anybody (BEGIN
 //!    ATOMIC bodies, RETURN, rules, policies) are rewritten before their analysis.
 //!
-//! [`reader`] turns `read_parquet('…', option => …)` and its kin into DuckDB SQL.
+//! [`crate::lake::reader`] turns `read_parquet('…', option => …)` and its kin into DuckDB SQL.
 
 mod convert;
 mod input;
 mod raw;
-mod reader;
 
 use pgrx::pg_sys;
 
 use crate::error::report;
 use crate::pg::{callbacks, hook, row_type};
+use crate::pushdown;
 
 /// Sets the hooks.
 ///
@@ -39,7 +39,6 @@ pub unsafe fn init() {
     }
 }
 
-#[pgrx::pg_guard]
 unsafe extern "C-unwind" fn post_parse_analyze(
     pstate: *mut pg_sys::ParseState,
     query: *mut pg_sys::Query,
@@ -47,14 +46,20 @@ unsafe extern "C-unwind" fn post_parse_analyze(
 ) {
     // SAFETY: the analysed query is ours to change at this point.
     unsafe {
-        report(convert::query(query));
-        row_type::restore();
+        convert_analyzed(query);
         hook::prev_post_parse_analyze(pstate, query, jstate);
     }
 }
 
 #[pgrx::pg_guard]
-#[expect(clippy::too_many_arguments, reason = "the hook's own signature")]
+unsafe extern "C-unwind" fn convert_analyzed(query: *mut pg_sys::Query) {
+    // SAFETY: by contract of the hook.
+    unsafe {
+        report(convert::query(query));
+        row_type::restore();
+    }
+}
+
 unsafe extern "C-unwind" fn process_utility(
     statement: *mut pg_sys::PlannedStmt,
     query_string: *const std::ffi::c_char,
@@ -65,9 +70,10 @@ unsafe extern "C-unwind" fn process_utility(
     dest: *mut pg_sys::DestReceiver,
     completion: *mut pg_sys::QueryCompletion,
 ) {
+    let mut read_only_tree = read_only_tree;
     // SAFETY: the statement is live; a tree that is read-only is copied before it is changed.
     unsafe {
-        let (statement, read_only_tree) = report(raw::rewrite(statement, read_only_tree));
+        let statement = rewrite_utility(statement, &raw mut read_only_tree);
         hook::prev_process_utility(
             statement,
             query_string,
@@ -79,13 +85,30 @@ unsafe extern "C-unwind" fn process_utility(
             completion,
         );
         // Inner statements may have been analysed without the hook.
-        row_type::restore();
+        restore_columns();
     }
 }
 
-/// A net for queries that reach the planner unconverted, such as those of SQL functions that were
-/// stored by a session without the hooks.
 #[pgrx::pg_guard]
+unsafe extern "C-unwind" fn rewrite_utility(
+    statement: *mut pg_sys::PlannedStmt,
+    read_only_tree: *mut bool,
+) -> *mut pg_sys::PlannedStmt {
+    // SAFETY: by contract of the hook.
+    unsafe {
+        let (statement, read_only) = report(raw::rewrite(statement, *read_only_tree));
+        *read_only_tree = read_only;
+        statement
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn restore_columns() {
+    row_type::restore();
+}
+
+/// A net for queries that reach the planner unconverted, such as those of SQL functions that were
+/// stored by a session without the hooks; and the way to [`pushdown`].
 unsafe extern "C-unwind" fn planner(
     query: *mut pg_sys::Query,
     query_string: *const std::ffi::c_char,
@@ -94,7 +117,30 @@ unsafe extern "C-unwind" fn planner(
 ) -> *mut pg_sys::PlannedStmt {
     // SAFETY: the planner may scribble on its query, and so may we.
     unsafe {
-        report(convert::query(query));
-        hook::prev_planner(query, query_string, cursor_options, params)
+        if concerns_pushdown(query) {
+            plan_with_pushdown(query, query_string, cursor_options, params)
+        } else {
+            hook::prev_planner(query, query_string, cursor_options, params)
+        }
     }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn concerns_pushdown(query: *mut pg_sys::Query) -> bool {
+    // SAFETY: by contract of the hook.
+    unsafe {
+        report(convert::query(query));
+        pushdown::concerns(query)
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn plan_with_pushdown(
+    query: *mut pg_sys::Query,
+    query_string: *const std::ffi::c_char,
+    cursor_options: i32,
+    params: pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt {
+    // SAFETY: by contract of the hook.
+    unsafe { pushdown::planner(query, query_string, cursor_options, params) }
 }

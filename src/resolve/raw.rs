@@ -7,8 +7,8 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
 use super::input::{self, Described};
-use super::reader;
 use crate::error::Result;
+use crate::lake::reader;
 use crate::pg::catalog::{self, Objects};
 use crate::pg::parse::{self, Constant};
 use crate::pg::{encoding, nodes};
@@ -167,7 +167,7 @@ unsafe fn rewrite_item(item: Item, parameters: &[FunctionParameter]) -> Result<(
 fn entry_of_query() -> Result<Entry> {
     match access::entry_of_role()? {
         Entry::Query => Ok(Entry::Query),
-        Entry::Readers(_) => Err(access::permission_denied("query")),
+        Entry::Readers(_) | Entry::Tables(_) => Err(access::permission_denied("query")),
     }
 }
 

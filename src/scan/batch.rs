@@ -5,7 +5,7 @@ use duck::{Chunk, Column};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use super::plan::ScanPlan;
+use super::plan::{ScanPlan, Source};
 use super::recheck;
 use crate::error::{Error, Result};
 use crate::pg::{memory, nodes, slot};
@@ -25,6 +25,8 @@ pub struct Batch {
     arena: Arena,
     /// The descriptor and the memory of whole-row values.
     whole_row: Option<WholeRow>,
+    /// What is the same in all rows: cells behind the others, and their values.
+    fixed: Vec<(usize, pg_sys::Datum)>,
     /// The number of cells in a row.
     width: pg_sys::AttrNumber,
     rows: usize,
@@ -32,6 +34,9 @@ pub struct Batch {
 }
 
 struct WholeRow {
+    /// The cell for each attribute of the descriptor, and the cell of the row itself.
+    sources: Vec<Option<usize>>,
+    target: usize,
     descriptor: pg_sys::TupleDesc,
     context: pg_sys::MemoryContext,
 }
@@ -81,21 +86,32 @@ impl Batch {
                 // SAFETY: the descriptor has an attribute for each fetched column.
                 let target = unsafe { attribute_type(descriptor, index) };
                 let from = &columns[source];
-                let converter =
-                    datum::converter(name, &from.logical_type, &target).map_err(|error| {
-                        if plan.by_name { error } else { defined_otherwise(name, &target, from) }
-                    })?;
+                let converter = datum::converter(name, &from.logical_type, &target).map_err(
+                    |error| match plan.source {
+                        Source::Call { by_name: false } => defined_otherwise(name, &target, from),
+                        _ => error,
+                    },
+                )?;
                 Ok(ColumnConverter { source, converter })
             })
             .collect::<Result<Vec<_>>>()?;
         // SAFETY: by contract.
         let whole_row = plan.whole_row.then(|| unsafe { WholeRow::new(plan, descriptor, context) });
-        let width = converters.len() + usize::from(plan.whole_row);
+        let mut width = converters.len() + usize::from(plan.whole_row);
+        let table_oid = plan.table_oid.map(pg_sys::Datum::from);
+        // SAFETY: by contract.
+        let place = plan.row_id.then(|| unsafe { slot::no_place(context) });
+        let fixed = table_oid.into_iter().chain(place).map(|value| {
+            width += 1;
+            (width - 1, value)
+        });
+        let fixed: Vec<_> = fixed.collect();
         Ok(Self {
             converters,
             matrix: Matrix::new(width, Chunk::CAPACITY),
             arena: Arena::new(),
             whole_row,
+            fixed,
             width: pg_sys::AttrNumber::try_from(width).unwrap_or(pg_sys::AttrNumber::MAX),
             rows: 0,
             next: 0,
@@ -121,8 +137,25 @@ impl Batch {
             // are gone.
             unsafe { whole_row.fill(&mut self.matrix, rows) };
         }
+        for (cell, value) in &self.fixed {
+            for row in 0..rows {
+                let (values, nulls) = self.matrix.row(row);
+                values[*cell] = *value;
+                nulls[*cell] = false;
+            }
+        }
         self.rows = rows;
         Ok(())
+    }
+
+    /// The values and null flags of the next row, which are valid until the next [`Batch::load`].
+    pub fn next_values(&mut self) -> Option<(&mut [pg_sys::Datum], &mut [bool])> {
+        let row = self.next;
+        if row >= self.rows {
+            return None;
+        }
+        self.next += 1;
+        Some(self.matrix.row(row))
     }
 
     /// Points `slot` at the next row; `false` when there is none.
@@ -205,7 +238,12 @@ impl WholeRow {
                 pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
                 pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
             );
-            Self { descriptor: row, context }
+            Self {
+                sources: plan.row_columns.clone(),
+                target: plan.fetch.len(),
+                descriptor: row,
+                context,
+            }
         }
     }
 
@@ -218,16 +256,24 @@ impl WholeRow {
         unsafe {
             pg_sys::MemoryContextReset(self.context);
             memory::in_context(self.context, || {
+                let count = self.sources.len();
+                let mut own_values = vec![pg_sys::Datum::null(); count];
+                let mut own_nulls = vec![true; count];
                 for row in 0..rows {
                     let (values, nulls) = matrix.row(row);
-                    let last = values.len() - 1;
+                    for (at, source) in self.sources.iter().enumerate() {
+                        if let Some(source) = *source {
+                            own_values[at] = values[source];
+                            own_nulls[at] = nulls[source];
+                        }
+                    }
                     let tuple = pg_sys::heap_form_tuple(
                         self.descriptor,
-                        values.as_mut_ptr(),
-                        nulls.as_mut_ptr(),
+                        own_values.as_mut_ptr(),
+                        own_nulls.as_mut_ptr(),
                     );
-                    values[last] = pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data);
-                    nulls[last] = false;
+                    values[self.target] = pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data);
+                    nulls[self.target] = false;
                 }
             });
         }

@@ -6,14 +6,17 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
 use super::batch::Batch;
+use super::drift;
 use super::explain;
 use super::plan::ScanPlan;
 use super::recheck;
 use crate::error::{Error, Result, report};
 use crate::pg::methods::Methods;
-use crate::pg::{acl, memory, nodes, slot};
-use crate::session::{self, Entry, RunningScan, access};
+use crate::pg::{acl, hook, memory, nested, nodes, slot};
+use crate::pushdown::part;
+use crate::session::{self, Entry, RunningScan, access, shipping};
 use crate::types::parameter::Parameter;
+use crate::types::row_writer::{RowWriter, SourceColumn};
 
 pub const NODE_NAME: &CStr = c"DuckDB Scan";
 
@@ -94,6 +97,12 @@ pub struct ScanState {
     /// The slot's own arrays, which it gets back before the batch goes.
     own_arrays: Option<(*mut pg_sys::Datum, *mut bool)>,
     finished: bool,
+    /// Whether rows of DuckDB's have been returned.
+    has_rows: bool,
+    /// The rows of a scan that is started again with the same parameters.
+    record: Option<Record>,
+    /// PostgreSQL's own answer, where DuckDB has failed before its first row.
+    local: Option<Local>,
     pub statistics: explain::Statistics,
 }
 
@@ -146,8 +155,23 @@ unsafe fn begin(node: *mut pg_sys::CustomScanState) -> Result<ScanState> {
                     "the plan of a DuckDB scan cannot be read",
                 )
             })?;
-        // The node stands for a function call, whose right the executor would have checked.
-        let entry = access::entry_of_role()?;
+        let entry = match plan.tables() {
+            // Access to the tables is checked by the executor.
+            Some(tables) if !tables.queries => Entry::Tables(tables.server_oids()),
+            // The user's own texts in it run with the user's own servers.
+            Some(tables) => {
+                access::check_query()?;
+                session::check_usable(acl::current_role(), &tables.server_oids())?;
+                Entry::Query
+            }
+            // The node stands for a function call, whose right the executor would have checked.
+            None => access::entry_of_role()?,
+        };
+        let checked_as = plan.tables().map_or(0, |tables| tables.role);
+        let role = match checked_as {
+            0 => acl::current_role(),
+            oid => pg_sys::Oid::from(oid),
+        };
         let expressions: Vec<_> = nodes::items::<pg_sys::Expr>((*plan_node).custom_exprs).collect();
         let values = plan.arguments + plan.condition_values;
         let parent = &raw mut (*node).ss.ps;
@@ -168,7 +192,7 @@ unsafe fn begin(node: *mut pg_sys::CustomScanState) -> Result<ScanState> {
             .collect();
         Ok(ScanState {
             plan,
-            role: acl::current_role(),
+            role,
             entry,
             arguments,
             limits,
@@ -176,12 +200,16 @@ unsafe fn begin(node: *mut pg_sys::CustomScanState) -> Result<ScanState> {
             batch: None,
             own_arrays: None,
             finished: false,
+            has_rows: false,
+            record: None,
+            local: None,
             statistics: explain::Statistics::default(),
         })
     }
 }
 
-#[pgrx::pg_guard]
+/// It holds nothing to drop: errors of conditions and of the target list leave by longjmp, as they
+/// are (see [`hook`]).
 unsafe extern "C-unwind" fn exec_custom_scan(
     node: *mut pg_sys::CustomScanState,
 ) -> *mut pg_sys::TupleTableSlot {
@@ -192,9 +220,9 @@ unsafe extern "C-unwind" fn exec_custom_scan(
             && (*scan_state).ps.ps_ProjInfo.is_null()
             && (*(*scan_state).ps.state).es_epq_active.is_null();
         if direct {
-            return next_slot(scan_state);
+            return access_next(scan_state);
         }
-        pg_sys::ExecScan(scan_state, Some(access_next), Some(recheck_row))
+        hook::exec_scan(scan_state, Some(access_next), Some(recheck_row))
     }
 }
 
@@ -238,12 +266,24 @@ unsafe fn next_slot(node: *mut pg_sys::ScanState) -> *mut pg_sys::TupleTableSlot
             return slot;
         };
         loop {
+            if let Some(local) = &scan.local {
+                return local.next(slot);
+            }
+            if let Some(record) = scan.record.as_ref().filter(|record| record.replays) {
+                return record.rows.next(slot);
+            }
             if let Some(batch) = &mut scan.batch
                 && batch.next_row(slot)
             {
+                if let Some(record) = &scan.record {
+                    pg_sys::tuplestore_puttupleslot(record.rows.store, slot);
+                }
                 return slot;
             }
             if !report(scan.load(node)) {
+                if let Some(record) = &mut scan.record {
+                    record.whole = true;
+                }
                 pg_sys::ExecClearTuple(slot);
                 return slot;
             }
@@ -264,20 +304,43 @@ impl ScanState {
         if self.finished {
             return Ok(false);
         }
+        // SAFETY: by contract.
+        unsafe {
+            match self.load_from_duckdb(node) {
+                Err(error) if !self.has_rows && error.is_duckdbs_own() => {
+                    let Some(query) = local_query(node) else { return Err(error) };
+                    self.statistics.stop();
+                    self.running = None;
+                    self.drop_batch((*node).ss_ScanTupleSlot);
+                    self.statistics.local = Some(error.summary().to_owned());
+                    self.local = Some(Local::run(query, node, &self.plan));
+                    Ok(true)
+                }
+                outcome => outcome,
+            }
+        }
+    }
+
+    /// # Safety
+    /// `node` is this scan's node.
+    unsafe fn load_from_duckdb(&mut self, node: *mut pg_sys::ScanState) -> Result<bool> {
         if self.running.is_none() {
             // SAFETY: by contract.
             unsafe { self.start(node)? };
         }
-        let (Some(running), Some(batch)) = (&self.running, &mut self.batch) else {
-            return Ok(false);
-        };
-        match running.next_chunk()? {
-            Some(chunk) => {
+        let Some(running) = &self.running else { return Ok(false) };
+        let chunk = running.next_chunk().map_err(|error| {
+            // SAFETY: by contract.
+            unsafe { self.explain_drift(error, node) }
+        })?;
+        match (chunk, &mut self.batch) {
+            (Some(chunk), Some(batch)) => {
                 self.statistics.rows += chunk.len() as u64;
                 batch.load(&chunk)?;
+                self.has_rows = true;
                 Ok(true)
             }
-            None => {
+            _ => {
                 self.finish();
                 Ok(false)
             }
@@ -327,7 +390,8 @@ impl ScanState {
             pg_sys::MemoryContextReset(per_tuple);
             let sql = self.plan.final_sql(limit);
             self.statistics.start();
-            let running = session::start_scan(session::Request {
+            let shipped = self.ship(node, &sql)?;
+            let request = session::Request {
                 original: self.plan.sql.clone(),
                 sql,
                 expected_columns: self.plan.expected_columns(),
@@ -335,16 +399,86 @@ impl ScanState {
                 values,
                 role: self.role,
                 entry: self.entry.clone(),
-            })?;
-            let columns = running.columns()?;
+            };
+            let running = match shipped {
+                None => session::start_scan(request)?,
+                Some(shipped) => {
+                    let texts = self.plan.tables().map(|t| t.texts.clone()).unwrap_or_default();
+                    shipping::start_scan(request, texts, shipped)?
+                }
+            };
+            let columns = running.columns().map_err(|e| self.explain_drift(e, node))?;
             let descriptor = (*(*node).ss_ScanTupleSlot).tts_tupleDescriptor;
             let query_context = (*(*node).ps.state).es_query_cxt;
-            self.batch = Some(Batch::new(&self.plan, &columns, descriptor, query_context)?);
+            let batch = Batch::new(&self.plan, &columns, descriptor, query_context);
+            self.batch = Some(batch.map_err(|e| self.explain_drift(e, node))?);
             let slot = (*node).ss_ScanTupleSlot;
             self.own_arrays.get_or_insert(((*slot).tts_values, (*slot).tts_isnull));
             self.running = Some(running);
         }
         Ok(())
+    }
+
+    /// # Safety
+    /// `node` is this scan's node.
+    #[cold]
+    unsafe fn explain_drift(&self, error: Error, node: *mut pg_sys::ScanState) -> Error {
+        // SAFETY: by contract; the executor holds locks on the relations of its range table.
+        unsafe {
+            let range_table = (*(*node).ps.state).es_range_table;
+            drift::explain(error, &self.plan, self.role, &self.entry, range_table)
+        }
+    }
+
+    /// Reads what PostgreSQL has to give, and hands it to DuckDB.
+    ///
+    /// # Safety
+    /// `node` is this scan's node.
+    unsafe fn ship(
+        &mut self,
+        node: *mut pg_sys::ScanState,
+        sql: &str,
+    ) -> Result<Option<shipping::Shipped>> {
+        let Some(tables) = self.plan.tables().filter(|tables| !tables.shipped.is_empty()) else {
+            return Ok(None);
+        };
+        // SAFETY: by contract; the plans stand behind the scan's own data.
+        unsafe {
+            let scan = (*node).ps.plan.cast::<pg_sys::CustomScan>();
+            let plans: Vec<_> =
+                nodes::items::<pg_sys::PlannedStmt>((*scan).custom_private).skip(2).collect();
+            let mut shipment = shipping::open(self.role, &self.entry, sql)?;
+            let mut rows = 0;
+            for (plan, table) in plans.into_iter().zip(&tables.shipped) {
+                let columns: Vec<_> = table
+                    .columns
+                    .iter()
+                    .map(|(name, oid, typmod)| SourceColumn {
+                        name,
+                        oid: pg_sys::Oid::from(*oid),
+                        typmod: *typmod,
+                    })
+                    .collect();
+                let mut writer = RowWriter::new(&columns)?;
+                shipment.table(writer.logical_types())?;
+                let mut outcome = Ok(());
+                nested::run(plan, (*node).ps.state, |values, nulls| {
+                    rows += 1;
+                    outcome =
+                        writer.append(values, nulls).and_then(|()| match writer.take_chunk()? {
+                            Some(chunk) => shipment.append(chunk),
+                            None => Ok(()),
+                        });
+                    outcome.is_ok()
+                });
+                outcome?;
+                if let Some(chunk) = writer.finish() {
+                    shipment.append(chunk)?;
+                }
+            }
+            self.statistics.shipped_rows += rows;
+            Ok(Some(shipment.finish()?))
+        }
     }
 
     /// How many rows LIMIT and OFFSET can use, if they are known; wrong values are left to
@@ -367,7 +501,129 @@ impl ScanState {
                 (false, None) => return Ok(None),
             }
         }
-        Ok((!self.limits.is_empty()).then_some(total))
+        // DuckDB counts no further than an int8.
+        Ok((!self.limits.is_empty()).then_some(total.min(i64::MAX.cast_unsigned())))
+    }
+}
+
+/// The scan as a query for PostgreSQL, if it has one.
+///
+/// # Safety
+/// `node` is a live scan of ours.
+unsafe fn local_query(node: *mut pg_sys::ScanState) -> Option<*mut pg_sys::Query> {
+    // SAFETY: by contract.
+    unsafe {
+        let scan = (*node).ps.plan.cast::<pg_sys::CustomScan>();
+        let second = nodes::items::<pg_sys::Node>((*scan).custom_private).nth(1)?;
+        nodes::cast(second, Tag::T_Query)
+    }
+}
+
+/// The rows of an earlier run of the scan.
+struct Record {
+    rows: Local,
+    /// That run went to its end.
+    whole: bool,
+    /// It is read now.
+    replays: bool,
+}
+
+/// Rows of a scan in a tuplestore.
+struct Local {
+    store: *mut pg_sys::Tuplestorestate,
+    row: *mut pg_sys::TupleTableSlot,
+}
+
+impl Local {
+    /// Plans and runs the query without pushdown.
+    ///
+    /// # Safety
+    /// `query` is the plan's and left as it is; `node` is a live scan of ours.
+    unsafe fn run(
+        query: *mut pg_sys::Query,
+        node: *mut pg_sys::ScanState,
+        plan_data: &ScanPlan,
+    ) -> Self {
+        // SAFETY: by contract; what is made lives in the query's context.
+        unsafe {
+            let estate = (*node).ps.state;
+            let descriptor = (*(*node).ss_ScanTupleSlot).tts_tupleDescriptor;
+            memory::in_context((*estate).es_query_cxt, || {
+                let plan = part::without(|| {
+                    let params = (*estate).es_param_list_info;
+                    pg_sys::planner(nodes::copy(query), (*estate).es_sourceText, 0, params)
+                });
+                let rows = Self::open(node);
+                let row_type = plan_data.whole_row.then(|| {
+                    recheck::row_descriptor(plan_data, descriptor, (*estate).es_query_cxt)
+                });
+                part::without(|| {
+                    nested::run(plan, estate, |values, nulls| {
+                        let (mut values, mut nulls) = (values.to_vec(), nulls.to_vec());
+                        if let Some(row_type) = row_type {
+                            let tuple = pg_sys::heap_form_tuple(
+                                row_type,
+                                values.as_mut_ptr(),
+                                nulls.as_mut_ptr(),
+                            );
+                            values.push(pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data));
+                            nulls.push(false);
+                        }
+                        let (values, nulls) = (values.as_mut_ptr(), nulls.as_mut_ptr());
+                        pg_sys::tuplestore_putvalues(rows.store, descriptor, values, nulls);
+                        true
+                    });
+                });
+                rows
+            })
+        }
+    }
+
+    /// An empty store for rows of the scan.
+    ///
+    /// # Safety
+    /// `node` is a live scan of ours.
+    unsafe fn open(node: *mut pg_sys::ScanState) -> Self {
+        // SAFETY: by contract; what is made lives in the query's context.
+        unsafe {
+            let descriptor = (*(*node).ss_ScanTupleSlot).tts_tupleDescriptor;
+            memory::in_context((*(*node).ps.state).es_query_cxt, || Self {
+                store: pg_sys::tuplestore_begin_heap(true, false, pg_sys::work_mem),
+                row: pg_sys::MakeSingleTupleTableSlot(
+                    descriptor,
+                    &raw const pg_sys::TTSOpsMinimalTuple,
+                ),
+            })
+        }
+    }
+
+    /// Puts the next row into the scan's slot, or empties it.
+    ///
+    /// # Safety
+    /// `slot` is the scan's own virtual slot, with its own arrays.
+    unsafe fn next(&self, slot: *mut pg_sys::TupleTableSlot) -> *mut pg_sys::TupleTableSlot {
+        // SAFETY: by contract; the row's values live until the next one is read.
+        unsafe {
+            pg_sys::ExecClearTuple(slot);
+            if pg_sys::tuplestore_gettupleslot(self.store, true, false, self.row) {
+                pg_sys::slot_getallattrs(self.row);
+                let count = usize::try_from((*(*slot).tts_tupleDescriptor).natts).unwrap_or(0);
+                std::ptr::copy_nonoverlapping((*self.row).tts_values, (*slot).tts_values, count);
+                std::ptr::copy_nonoverlapping((*self.row).tts_isnull, (*slot).tts_isnull, count);
+                pg_sys::ExecStoreVirtualTuple(slot);
+            }
+            slot
+        }
+    }
+
+    /// # Safety
+    /// No slot points at its rows any more.
+    unsafe fn end(self) {
+        // SAFETY: made in `run`, ended once.
+        unsafe {
+            pg_sys::ExecDropSingleTupleTableSlot(self.row);
+            pg_sys::tuplestore_end(self.store);
+        }
     }
 }
 
@@ -381,6 +637,34 @@ unsafe extern "C-unwind" fn rescan_custom_scan(node: *mut pg_sys::CustomScanStat
             scan.running = None;
             scan.drop_batch((*node).ss.ss_ScanTupleSlot);
             scan.finished = false;
+            scan.has_rows = false;
+            let slot = (*node).ss.ss_ScanTupleSlot;
+            pg_sys::ExecClearTuple(slot);
+            let unchanged = (*node).ss.ps.chgParam.is_null();
+            match &mut scan.local {
+                Some(local) if unchanged => return pg_sys::tuplestore_rescan(local.store),
+                local => {
+                    if let Some(local) = local.take() {
+                        local.end();
+                    }
+                }
+            }
+            match &mut scan.record {
+                Some(record) if unchanged && record.whole => {
+                    record.replays = true;
+                    return pg_sys::tuplestore_rescan(record.rows.store);
+                }
+                record => {
+                    if let Some(record) = record.take() {
+                        record.rows.end();
+                    }
+                }
+            }
+            // Whoever starts a scan twice may start it often.
+            if unchanged && scan.statistics.starts > 0 {
+                let rows = Local::open(&raw mut (*node).ss);
+                scan.record = Some(Record { rows, whole: false, replays: false });
+            }
         }
     }
 }
@@ -396,6 +680,12 @@ unsafe extern "C-unwind" fn end_custom_scan(node: *mut pg_sys::CustomScanState) 
         if let Some(scan) = scan_of(node) {
             scan.finish();
             scan.drop_batch(slot);
+            if let Some(local) = scan.local.take() {
+                local.end();
+            }
+            if let Some(record) = scan.record.take() {
+                record.rows.end();
+            }
         }
     }
 }

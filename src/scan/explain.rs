@@ -8,12 +8,17 @@ use pgrx::pg_sys;
 use super::exec::ScanState;
 use crate::error::Result;
 use crate::pg::encoding;
-use crate::session;
+use crate::session::{self, shipping};
+use crate::types::row_writer::{RowWriter, SourceColumn};
 
 /// What one scan has done so far, over all its rescans.
 #[derive(Default)]
 pub struct Statistics {
     pub rows: u64,
+    /// How many rows were handed to DuckDB.
+    pub shipped_rows: u64,
+    /// Why PostgreSQL answered itself, if it did.
+    pub local: Option<String>,
     /// How often DuckDB was asked.
     pub starts: u64,
     /// From the start of the query to its last row or its early stop.
@@ -39,6 +44,17 @@ impl Statistics {
 /// `es` is the live state of an EXPLAIN.
 pub unsafe fn explain(scan: &mut ScanState, es: *mut pg_sys::ExplainState) -> Result<()> {
     let sql = scan.plan.shown_sql();
+    if let Some(tables) = scan.plan.tables()
+        && !tables.relations.is_empty()
+    {
+        property(es, c"Foreign Tables", &tables.relations.join(", "));
+    }
+    if let Some(tables) = scan.plan.tables()
+        && !tables.shipped.is_empty()
+    {
+        let labels: Vec<_> = tables.shipped.iter().map(|shipped| shipped.label.as_str()).collect();
+        property(es, c"Shipped Relations", &labels.join(", "));
+    }
     // On one line where that changes nothing.
     let plain = !scan.plan.sql.contains('\n') && !scan.plan.sql.contains("--");
     let shown = if plain { sql.replace('\n', " ") } else { sql.clone() };
@@ -48,6 +64,9 @@ pub unsafe fn explain(scan: &mut ScanState, es: *mut pg_sys::ExplainState) -> Re
     }
     // SAFETY: by contract.
     let (analyze, verbose) = unsafe { ((*es).analyze, (*es).verbose) };
+    if let Some(reason) = scan.statistics.local.clone().filter(|_| analyze) {
+        property(es, c"Answered by PostgreSQL", &reason);
+    }
     if analyze {
         scan.statistics.stop();
         let rows = i64::try_from(scan.statistics.rows).unwrap_or(i64::MAX);
@@ -56,6 +75,11 @@ pub unsafe fn explain(scan: &mut ScanState, es: *mut pg_sys::ExplainState) -> Re
         // SAFETY: live state, static labels.
         unsafe {
             pg_sys::ExplainPropertyInteger(c"DuckDB Rows".as_ptr(), std::ptr::null(), rows, es);
+            if scan.plan.tables().is_some_and(|tables| !tables.shipped.is_empty()) {
+                let shipped = i64::try_from(scan.statistics.shipped_rows).unwrap_or(i64::MAX);
+                let label = c"Shipped Rows".as_ptr();
+                pg_sys::ExplainPropertyInteger(label, std::ptr::null(), shipped, es);
+            }
             if starts != 1 {
                 let label = c"DuckDB Starts".as_ptr();
                 pg_sys::ExplainPropertyInteger(label, std::ptr::null(), starts, es);
@@ -67,8 +91,34 @@ pub unsafe fn explain(scan: &mut ScanState, es: *mut pg_sys::ExplainState) -> Re
         }
     }
     // A plan with parameters would need their values.
+    if verbose && let Some(tables) = scan.plan.tables() {
+        for reason in &tables.kept {
+            property(es, c"Kept in PostgreSQL", reason);
+        }
+    }
     if verbose && scan.plan.arguments + scan.plan.condition_values == 0 && scan.plan.is_wrapped() {
-        let plan = session::explain(scan.role, &scan.plan.sql, &sql, scan.entry())?;
+        let sql = scan.plan.tables().map_or(sql, |_| scan.plan.final_sql(None));
+        let shipped = scan.plan.tables().map(|tables| tables.shipped.clone()).unwrap_or_default();
+        let plan = if shipped.is_empty() {
+            session::explain(scan.role, &scan.plan.sql, &sql, scan.entry())?
+        } else {
+            let types = shipped
+                .iter()
+                .map(|table| {
+                    let columns: Vec<_> = table
+                        .columns
+                        .iter()
+                        .map(|(name, oid, typmod)| SourceColumn {
+                            name,
+                            oid: pg_sys::Oid::from(*oid),
+                            typmod: *typmod,
+                        })
+                        .collect();
+                    Ok(std::sync::Arc::clone(RowWriter::new(&columns)?.logical_types()))
+                })
+                .collect::<Result<Vec<_>>>()?;
+            shipping::explain(scan.role, &scan.plan.sql, &sql, scan.entry(), types)?
+        };
         // SAFETY: live state.
         let is_text = unsafe { (*es).format } == pg_sys::ExplainFormat::EXPLAIN_FORMAT_TEXT;
         let plan = if is_text { format!("\n{plan}") } else { plan };

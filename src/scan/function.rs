@@ -5,7 +5,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use super::batch::Batch;
-use super::plan::ScanPlan;
+use super::plan::{ScanPlan, Source};
 use crate::error::{Error, Result, report};
 use crate::pg::{acl, encoding, nodes};
 use crate::session::{self, access};
@@ -108,16 +108,10 @@ unsafe fn plan_of(sql: String, descriptor: pg_sys::TupleDesc, by_name: bool) -> 
             .collect()
     };
     ScanPlan {
+        source: Source::Call { by_name },
         sql,
         fetch: (0..names.len()).collect(),
         names,
-        whole_row: false,
-        condition: String::new(),
-        condition_columns: vec![],
-        arguments: 0,
-        condition_values: 0,
-        limit: false,
-        offset: false,
-        by_name,
+        ..ScanPlan::default()
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! [`path`] puts it into the planner's choice, [`plan`] is what the plan keeps, [`qual`] says which
 //! conditions DuckDB may check, [`exec`] runs it, [`batch`] turns chunks into rows, [`explain`]
-//! shows it. [`function`] is the same as an ordinary set-returning function, for the places where
-//! there is no plan node, and [`receiver`] fills new tables from a scan in batches, [`recheck`] serves concurrent updates.
+//! shows it, [`drift`] says why one fails whose files have changed. [`function`] is the same as an ordinary set-returning function, for the places where
+//! there is no plan node, and [`receiver`] fills new tables from a scan in batches, [`recheck`] serves concurrent updates,
+//! [`mod@sample`] is for ANALYZE.
 
 mod batch;
+mod drift;
 mod exec;
 mod explain;
 mod function;
@@ -14,6 +16,10 @@ mod plan;
 mod qual;
 mod receiver;
 mod recheck;
+mod sample;
+
+pub use path::add_path;
+pub use sample::sample;
 
 /// Registers the node and sets the hooks.
 ///

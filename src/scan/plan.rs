@@ -1,14 +1,69 @@
 //! What a plan keeps of a scan: plain data, copied and cached with the plan.
 
 use duck::{lexer, quote};
+use pgrx::pg_sys;
 use serde::{Deserialize, Serialize};
+
+use crate::lake::hidden;
+
+/// Where a scan's SQL comes from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Source {
+    /// The user's own text. Columns are found by their names (`duckdb.query_by_name`, which is what
+    /// `duckdb.query` becomes) or by their positions (`duckdb.query_rows`).
+    Call { by_name: bool },
+    /// Text of our own over foreign tables; it returns just the fetched columns.
+    Tables(Tables),
+}
+
+/// Rows that are handed to DuckDB.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Shipped {
+    pub label: String,
+    pub estimated_rows: f64,
+    /// Name, OID and typmod.
+    pub columns: Vec<(String, u32, i32)>,
+}
+
+impl Tables {
+    #[must_use]
+    pub fn server_oids(&self) -> Vec<pg_sys::Oid> {
+        self.servers.iter().map(|oid| pg_sys::Oid::from(*oid)).collect()
+    }
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self::Call { by_name: false }
+    }
+}
+
+/// What a text of our own reads.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Tables {
+    /// The OIDs of the servers, sorted, each once.
+    pub servers: Vec<u32>,
+    /// The relations' names, for EXPLAIN.
+    pub relations: Vec<String>,
+    /// The role as which PostgreSQL checks access to the relations; 0 for whoever runs the plan.
+    pub role: u32,
+    /// Whether the text holds queries of `duckdb.query`, which need the role's right to it.
+    pub queries: bool,
+    /// Those queries.
+    pub texts: Vec<String>,
+    /// What PostgreSQL does itself, and why.
+    pub kept: Vec<String>,
+    /// What PostgreSQL reads and hands over; the plans stand in the node's `custom_private`.
+    pub shipped: Vec<Shipped>,
+}
 
 /// A DuckDB scan as the planner left it. The expressions whose values it needs (the query's
 /// arguments, the values of pushed-down conditions, the limits) are the node's `custom_exprs`, in
 /// that order; the types of its columns are those of its `custom_scan_tlist`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ScanPlan {
-    /// The DuckDB query as the user wrote it, in UTF-8.
+    pub source: Source,
+    /// The DuckDB query in UTF-8: as the user wrote it, or ours with its hidden parts marked.
     pub sql: String,
     /// The names of all its columns, in order, as they were when it was described.
     pub names: Vec<String>,
@@ -16,6 +71,16 @@ pub struct ScanPlan {
     pub fetch: Vec<usize>,
     /// Whether a whole row is asked for; its value comes behind the fetched columns.
     pub whole_row: bool,
+    /// The composite type of a whole row, 0 for a record of all columns; and for each attribute of
+    /// that type the fetched column that fills it.
+    pub row_type: u32,
+    pub row_columns: Vec<Option<usize>>,
+    /// The OID that `tableoid` returns, if it is asked for; it comes next.
+    pub table_oid: Option<u32>,
+    /// Whether a row's place is asked for, which SELECT FOR UPDATE of a partitioned table asks all
+    /// partitions for. Foreign tables have none; that it has none comes last.
+    #[serde(default)]
+    pub row_id: bool,
     /// The condition that DuckDB checks, in its SQL; empty for none.
     pub condition: String,
     /// The columns that the condition looks at: their positions, and the PostgreSQL types (OID and
@@ -26,9 +91,13 @@ pub struct ScanPlan {
     /// Whether the LIMIT, and the OFFSET, stand at the end of the expressions.
     pub limit: bool,
     pub offset: bool,
-    /// Whether columns are found by their names (`duckdb.query_by_name`, which is what
-    /// `duckdb.query` becomes) or by their positions (`duckdb.query_rows`).
-    pub by_name: bool,
+}
+
+/// Whether a text of our own ends with LIMIT or OFFSET and a number.
+fn has_limit(sql: &str) -> bool {
+    let mut words = sql.rsplit(' ');
+    words.next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()))
+        && matches!(words.next(), Some("LIMIT" | "OFFSET"))
 }
 
 /// The name of the wrapped query. No column is likely to have it.
@@ -49,15 +118,26 @@ impl ScanPlan {
     /// as they are and return all their columns.
     #[must_use]
     pub fn is_wrapped(&self) -> bool {
-        lexer::is_subquery(&self.sql)
+        matches!(self.source, Source::Tables(_)) || lexer::is_subquery(&self.sql)
+    }
+
+    /// What the scan reads, if its text is ours.
+    #[must_use]
+    pub fn tables(&self) -> Option<&Tables> {
+        match &self.source {
+            Source::Tables(tables) => Some(tables),
+            Source::Call { .. } => None,
+        }
     }
 
     /// Whether columns are asked for by name, so that one that has moved is still the right one,
     /// and a missing one is DuckDB's error. Duplicate names leave only their positions.
     #[must_use]
     pub fn uses_names(&self) -> bool {
-        if !self.by_name {
-            return false;
+        match self.source {
+            Source::Tables(_) => return true,
+            Source::Call { by_name: false } => return false,
+            Source::Call { by_name: true } => {}
         }
         let mut names: Vec<_> = self.names.iter().map(|name| name.to_lowercase()).collect();
         names.sort_unstable();
@@ -89,6 +169,16 @@ impl ScanPlan {
     /// The SQL that runs, with at most `limit` rows.
     #[must_use]
     pub fn final_sql(&self, limit: Option<u64>) -> String {
+        if self.tables().is_some() {
+            let sql = hidden::executed(&self.sql);
+            return match limit {
+                None => sql,
+                Some(limit) if has_limit(&sql) => {
+                    format!("SELECT * FROM ({sql}) AS \"pushed\" LIMIT {limit}")
+                }
+                Some(limit) => format!("{sql} LIMIT {limit}"),
+            };
+        }
         // These cost nothing, and their types tell whether the condition still means the same.
         let types_only = self
             .condition_columns
@@ -100,11 +190,14 @@ impl ScanPlan {
     /// The SQL as EXPLAIN shows it.
     #[must_use]
     pub fn shown_sql(&self) -> String {
+        if self.tables().is_some() {
+            return hidden::shown(&self.sql);
+        }
         self.sql_with(vec![], None)
     }
 
     fn sql_with(&self, types_only: Vec<String>, limit: Option<u64>) -> String {
-        if !self.is_wrapped() {
+        if !lexer::is_subquery(&self.sql) {
             return self.sql.clone();
         }
         let columns: Vec<_> =

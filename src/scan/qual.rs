@@ -335,6 +335,10 @@ fn agreed_operator_of_types(
     // SAFETY: a catalog look-up; the name is palloc'ed, or NULL.
     let name = unsafe { nodes::str_at(pg_sys::get_opname(operator)) };
     let operator = ["=", "<>", "<", "<=", ">", ">="].into_iter().find(|known| *known == name)?;
+    if matches!(left, pg_sys::FLOAT4OID | pg_sys::FLOAT8OID) && matches!(operator, "=" | "<>") {
+        // DuckDB 1.5.5 may miss zeros in a Parquet file that has negative ones.
+        return None;
+    }
     if left != pg_sys::TEXTOID {
         return Some(operator);
     }

@@ -19,7 +19,6 @@ pub unsafe fn init() {
 }
 
 #[cfg(not(feature = "pg18"))]
-#[pgrx::pg_guard]
 unsafe extern "C-unwind" fn executor_run(
     query: *mut pg_sys::QueryDesc,
     direction: pg_sys::ScanDirection::Type,
@@ -34,7 +33,6 @@ unsafe extern "C-unwind" fn executor_run(
 }
 
 #[cfg(feature = "pg18")]
-#[pgrx::pg_guard]
 unsafe extern "C-unwind" fn executor_run(
     query: *mut pg_sys::QueryDesc,
     direction: pg_sys::ScanDirection::Type,
@@ -49,7 +47,8 @@ unsafe extern "C-unwind" fn executor_run(
 
 /// # Safety
 /// `query` is live and has been started.
-unsafe fn wrap_receiver(query: *mut pg_sys::QueryDesc) {
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn wrap_receiver(query: *mut pg_sys::QueryDesc) {
     // SAFETY: by contract.
     unsafe {
         let dest = (*query).dest;

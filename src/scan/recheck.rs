@@ -66,19 +66,33 @@ pub unsafe fn give(
         });
         let found = pg_sys::EvalPlanQualFetchRowMark(recheck, index, row);
         if found {
-            let count = plan.names.len();
-            std::ptr::copy_nonoverlapping((*row).tts_values, (*slot).tts_values, count);
-            std::ptr::copy_nonoverlapping((*row).tts_isnull, (*slot).tts_isnull, count);
+            for (from, to) in plan.row_columns.iter().enumerate() {
+                let Some(to) = *to else { continue };
+                (*slot).tts_values.add(to).write(*(*row).tts_values.add(from));
+                (*slot).tts_isnull.add(to).write(*(*row).tts_isnull.add(from));
+            }
+            let count = plan.fetch.len();
             let whole = memory::in_context(context, || pg_sys::ExecFetchSlotHeapTupleDatum(row));
             (*slot).tts_values.add(count).write(whole);
             (*slot).tts_isnull.add(count).write(false);
+            let mut at = count;
+            if let Some(oid) = plan.table_oid {
+                at += 1;
+                (*slot).tts_values.add(at).write(pg_sys::Datum::from(oid));
+                (*slot).tts_isnull.add(at).write(false);
+            }
+            if plan.row_id {
+                at += 1;
+                (*slot).tts_values.add(at).write(slot::no_place(context));
+                (*slot).tts_isnull.add(at).write(false);
+            }
             pg_sys::ExecStoreVirtualTuple(slot);
         }
         found
     }
 }
 
-/// The columns of a scan that fetches all of them, as a row type of their own.
+/// The type of a scan's whole rows: the table's own, or a record of all columns.
 ///
 /// # Safety
 /// `scan` is the descriptor of the scan's slot; `context` is live.
@@ -90,6 +104,9 @@ pub unsafe fn row_descriptor(
     // SAFETY: by contract; the new descriptor is registered as a record type of this backend.
     unsafe {
         memory::in_context(context, || {
+            if plan.row_type != 0 {
+                return pg_sys::lookup_rowtype_tupdesc_copy(pg_sys::Oid::from(plan.row_type), -1);
+            }
             let count = i32::try_from(plan.names.len()).unwrap_or(i32::MAX);
             let row = pg_sys::CreateTemplateTupleDesc(count);
             for ((index, name), number) in plan.names.iter().enumerate().zip(1i16..) {

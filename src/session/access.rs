@@ -81,6 +81,19 @@ pub fn entry_of_role() -> Result<Entry> {
     if readers.is_empty() { Err(permission_denied("query")) } else { Ok(Entry::Readers(readers)) }
 }
 
+/// 42704: the role has no user mapping for the server.
+#[must_use]
+pub fn no_mapping(role: pg_sys::Oid, server: &catalog::Server) -> Error {
+    Error::new(
+        PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+        format!(
+            "user mapping not found for role \"{}\" and server \"{}\"",
+            acl::role_name(role),
+            server.name
+        ),
+    )
+}
+
 /// A path outside of the role's locations may lie in the location of a server that the role lacks
 /// something for: then that is what is wrong.
 #[must_use]
@@ -111,15 +124,8 @@ pub fn explain_outside(error: Error, role: pg_sys::Oid) -> Error {
             .detail(format!("Path \"{path}\" lies in its location."));
         }
         if catalog::role_mapping(role, server.oid).is_none() {
-            return Error::new(
-                PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
-                format!(
-                    "user mapping not found for role \"{}\" and server \"{}\"",
-                    acl::role_name(role),
-                    server.name
-                ),
-            )
-            .detail(format!("Path \"{path}\" lies in its location."));
+            return no_mapping(role, &server)
+                .detail(format!("Path \"{path}\" lies in its location."));
         }
     }
     error

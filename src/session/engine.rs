@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use duck::appender::TempTable;
 use duck::driver::Control;
 use duck::open::{self, Extension, OpenSpec};
 use duck::policy::{self, Policy};
@@ -9,6 +10,8 @@ use duck::{
     Column, Connection, Error, ErrorKind, Instance, LogicalType, Result, Statement, StatementKind,
     Value, lexer, quote,
 };
+
+use pgrx::pg_sys;
 
 use super::Request;
 
@@ -19,6 +22,9 @@ pub enum Entry {
     Query,
     /// A role that may execute these readers only: exactly one call of one of them.
     Readers(Vec<String>),
+    /// SQL that pg_pond itself wrote over foreign tables on these servers, sorted: what the role may
+    /// read of them PostgreSQL has checked.
+    Tables(Vec<pg_sys::Oid>),
 }
 
 /// What is known of a query without running it.
@@ -118,6 +124,12 @@ impl Engine {
         }
     }
 
+    /// Checks a text of a user's that is part of a statement over shipped tables, which it must not
+    /// read.
+    pub fn check_user_text(&self, sql: &str, values: &[Value]) -> Result<()> {
+        policy::check_user_text(&self.instance, &self.policy, sql, values).map(drop)
+    }
+
     /// Prepares `sql` with every check made. Nothing is executed.
     pub fn prepare(
         &self,
@@ -176,6 +188,12 @@ impl Engine {
                     format!("the DuckDB query has {found} columns where {expected} are defined"),
                 ));
             }
+        }
+        // In a text of the user's, errors are to point at their place.
+        if values.is_empty() && matches!(entry, Entry::Tables(_)) {
+            self.set_timezone(connection, timezone)?;
+            self.check(connection, original, sql, values, entry)?;
+            return Statement::prepare_late(connection, sql);
         }
         self.prepare(connection, original, sql, values, timezone, entry)
     }
@@ -239,21 +257,22 @@ impl Engine {
     }
 
     /// Runs a query of our own whose columns are all text.
-    pub fn inspect(&self, control: &Control, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+    pub fn inspect(&self, control: &Control, sql: &str) -> Result<Vec<TextRow>> {
         let connection = Connection::new(&self.instance)?;
         control.attach(&connection)?;
-        let rows = Statement::prepare(&connection, sql)?.execute(&[])?;
-        let mut found = vec![];
-        while let Some(chunk) = rows.next_chunk()? {
-            for row in 0..chunk.len() {
-                let cell = |column| {
-                    let vector = chunk.column(column);
-                    vector.is_valid(row).then(|| vector.string(row).to_text())
-                };
-                found.push((0..chunk.column_count()).map(cell).collect());
-            }
-        }
-        Ok(found)
+        text_rows(&Statement::prepare(&connection, sql)?)
+    }
+
+    /// Runs a query of our own about files, whose columns are all text, with every check made.
+    pub fn ask(
+        &self,
+        control: &Control,
+        sql: &str,
+        timezone: &str,
+        entry: &Entry,
+    ) -> Result<Vec<TextRow>> {
+        let connection = self.connect(control, timezone)?;
+        text_rows(&self.prepare(&connection, sql, sql, &[], timezone, entry)?)
     }
 
     pub fn explain(
@@ -264,7 +283,23 @@ impl Engine {
         timezone: &str,
         entry: &Entry,
     ) -> Result<String> {
+        self.explain_over(control, original, sql, timezone, entry, &[])
+    }
+
+    /// As [`Engine::explain`], over shipped tables of these types, none of which has rows.
+    pub fn explain_over(
+        &self,
+        control: &Control,
+        original: &str,
+        sql: &str,
+        timezone: &str,
+        entry: &Entry,
+        tables: &[Arc<[LogicalType]>],
+    ) -> Result<String> {
         let connection = self.connect(control, timezone)?;
+        for (number, types) in tables.iter().enumerate() {
+            TempTable::new(number, Arc::clone(types)).create(&connection)?;
+        }
         self.check(&connection, original, sql, &[], entry)?;
         let rows = Statement::prepare(&connection, &format!("EXPLAIN {sql}"))?.execute(&[])?;
         let mut plan = String::new();
@@ -294,6 +329,24 @@ impl Engine {
         let rows = statement.start(|| control.is_cancelled())?;
         rows.run_to_end()
     }
+}
+
+/// A row whose columns are all text.
+pub type TextRow = Vec<Option<String>>;
+
+fn text_rows(statement: &Statement) -> Result<Vec<TextRow>> {
+    let rows = statement.execute(&[])?;
+    let mut found = vec![];
+    while let Some(chunk) = rows.next_chunk()? {
+        for row in 0..chunk.len() {
+            let cell = |column| {
+                let vector = chunk.column(column);
+                vector.is_valid(row).then(|| vector.string(row).to_text())
+            };
+            found.push((0..chunk.column_count()).map(cell).collect());
+        }
+    }
+    Ok(found)
 }
 
 /// The columns of a query with its parameters bound, by running it for no rows. Duplicate names get

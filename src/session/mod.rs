@@ -9,11 +9,13 @@
 pub mod access;
 mod engine;
 mod exit;
+pub mod shipping;
 mod spec;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use duck::driver::{Control, Pool, Task, Wake};
 use duck::open::{Extension, OpenSpec};
@@ -26,11 +28,17 @@ use crate::error::{Error, Result};
 use crate::guc::Limits;
 use crate::pg::{acl, callbacks, memory, progress, wait};
 
-pub use engine::{Description, Engine, Entry};
+pub use engine::{Description, Engine, Entry, TextRow};
+pub use spec::{are_usable, check_usable, specification};
 
 /// More roles than this in one backend (a pooled connection with SET ROLE) close the instance that
 /// has been idle longest.
 const MOST_INSTANCES: usize = 4;
+
+/// Whose instance it is, and for what: no servers stand for all that the role may use (its own
+/// queries); otherwise the instance has exactly these servers, for foreign tables on servers that
+/// the role may not use by itself.
+type InstanceKey = (pg_sys::Oid, Vec<pg_sys::Oid>);
 
 struct RoleInstance {
     engine: Arc<Engine>,
@@ -47,7 +55,7 @@ struct Session {
     wake: Arc<Wake>,
     wait_set: wait::WaitSet,
     watchdog: Watchdog,
-    instances: HashMap<pg_sys::Oid, RoleInstance>,
+    instances: HashMap<InstanceKey, RoleInstance>,
     uses: u64,
 }
 
@@ -134,12 +142,13 @@ pub fn run<T: Send + 'static>(
     Ok(wait_for(|| task.poll())??)
 }
 
-/// The engine of `role`, opened or replaced as needed. `sql` is looked at for the DuckDB
-/// extensions that only some statements need.
+/// The engine for what `role` runs through `entry`, opened or replaced as needed. `sql` is looked at
+/// for the DuckDB extensions that only some statements need.
 ///
 /// # Errors
-/// A server whose options do not fit its type, or DuckDB's failure to open.
-pub fn engine(role: pg_sys::Oid, sql: &str) -> Result<Arc<Engine>> {
+/// A server whose options do not fit its type; 42704 for a server of a foreign table for which the
+/// role has no user mapping; DuckDB's failure to open.
+pub fn engine(role: pg_sys::Oid, entry: &Entry, sql: &str) -> Result<Arc<Engine>> {
     // Other sessions' REVOKE and DROP count from now on.
     // SAFETY: within a transaction.
     unsafe { pg_sys::AcceptInvalidationMessages() };
@@ -147,10 +156,15 @@ pub fn engine(role: pg_sys::Oid, sql: &str) -> Result<Arc<Engine>> {
     let generation = callbacks::access_generation();
     let limits = crate::guc::limits();
     let extensions = spec::extensions_for(sql);
+    let servers = match entry {
+        Entry::Tables(servers) if !spec::are_usable(role, servers)? => servers.clone(),
+        _ => vec![],
+    };
+    let key = (role, servers);
     let known = SESSION.with_borrow_mut(|slot| {
         let session = slot.as_mut()?;
         session.uses += 1;
-        let found = session.instances.get_mut(&role)?;
+        let found = session.instances.get_mut(&key)?;
         found.last_use = session.uses;
         let fits = found.generation == generation
             && found.limits == limits
@@ -160,18 +174,18 @@ pub fn engine(role: pg_sys::Oid, sql: &str) -> Result<Arc<Engine>> {
     });
     match known {
         Some(engine) => Ok(engine),
-        None => reopen(role, generation, &limits, extensions),
+        None => reopen(key, generation, &limits, extensions),
     }
 }
 
 fn reopen(
-    role: pg_sys::Oid,
+    key: InstanceKey,
     generation: u64,
     limits: &Limits,
     mut extensions: Vec<Extension>,
 ) -> Result<Arc<Engine>> {
     let old = SESSION.with_borrow(|slot| {
-        let found = slot.as_ref()?.instances.get(&role)?;
+        let found = slot.as_ref()?.instances.get(&key)?;
         Some((found.spec.clone(), Arc::clone(&found.engine)))
     });
     if let Some((spec, _)) = &old {
@@ -179,12 +193,13 @@ fn reopen(
         extensions.sort_unstable();
         extensions.dedup();
     }
-    let spec = spec::build(role, limits, extensions)?;
+    let (role, servers) = &key;
+    let spec = spec::build(*role, servers, limits, extensions)?;
     let engine = match old {
         Some((old_spec, engine)) if old_spec == spec && !engine.is_broken() => engine,
         _ => {
             // The old one goes first: two instances at once would double the memory.
-            SESSION.with_borrow_mut(|slot| slot.as_mut().map(|s| s.instances.remove(&role)));
+            SESSION.with_borrow_mut(|slot| slot.as_mut().map(|s| s.instances.remove(&key)));
             let (mut own, timezone) = (spec.clone(), timezone());
             own.temp_directory = own.temp_directory.map(exit::own_temp_directory);
             Arc::new(run(move |_| Engine::open(&own, &timezone))?)
@@ -199,12 +214,12 @@ fn reopen(
             generation,
             last_use: session.uses,
         };
-        session.instances.insert(role, entry);
+        session.instances.insert(key, entry);
         session.watchdog.set_limit(total_limit(session));
         if session.instances.len() > MOST_INSTANCES {
             let idle = session.instances.iter().min_by_key(|(_, found)| found.last_use);
-            if let Some(role) = idle.map(|(role, _)| *role) {
-                session.instances.remove(&role);
+            if let Some(key) = idle.map(|(key, _)| key.clone()) {
+                session.instances.remove(&key);
             }
         }
     });
@@ -216,12 +231,15 @@ fn total_limit(session: &Session) -> Option<u64> {
     session.instances.values().map(|instance| instance.spec.memory_limit_bytes).sum()
 }
 
-/// Closes the current role's instance; the next query opens a new one.
+/// Closes the current role's instances; the next query opens a new one.
 pub fn recycle() -> bool {
     let role = acl::current_role();
-    let removed =
-        SESSION.with_borrow_mut(|slot| slot.as_mut().and_then(|s| s.instances.remove(&role)));
-    removed.is_some()
+    SESSION.with_borrow_mut(|slot| {
+        let Some(session) = slot else { return false };
+        let before = session.instances.len();
+        session.instances.retain(|(of, _), _| *of != role);
+        session.instances.len() < before
+    })
 }
 
 /// PostgreSQL's current time zone.
@@ -236,9 +254,13 @@ pub fn timezone() -> String {
 ///
 /// # Errors
 /// 42601 for several statements, 42501 for what the role may not do, DuckDB's own.
-pub fn describe(sql: &str, arguments: Vec<Value>, entry: Entry) -> Result<Description> {
-    let role = acl::current_role();
-    let engine = engine(role, sql)?;
+pub fn describe(
+    role: pg_sys::Oid,
+    sql: &str,
+    arguments: Vec<Value>,
+    entry: Entry,
+) -> Result<Description> {
+    let engine = engine(role, &entry, sql)?;
     let (sql, timezone) = (sql.to_owned(), timezone());
     let described =
         run(move |control| engine.describe(control, &sql, &arguments, &timezone, entry));
@@ -268,7 +290,7 @@ pub struct Request {
 /// As [`describe`]; what DuckDB finds later comes from the scan.
 pub fn start_scan(mut request: Request) -> Result<RunningScan> {
     let role = request.role;
-    let engine = engine(role, &request.original)?;
+    let engine = engine(role, &request.entry, &request.original)?;
     log_sql(&request.sql);
     let (pool, wake) = parts()?;
     let timezone = timezone();
@@ -288,9 +310,35 @@ pub fn start_scan(mut request: Request) -> Result<RunningScan> {
 ///
 /// # Errors
 /// DuckDB's.
-pub fn inspect(sql: &'static str) -> Result<Vec<Vec<Option<String>>>> {
-    let engine = engine(acl::current_role(), "")?;
+pub fn inspect(sql: &'static str) -> Result<Vec<TextRow>> {
+    let engine = engine(acl::current_role(), &Entry::Query, "")?;
     run(move |control| engine.inspect(control, sql))
+}
+
+/// The rows of a query of our own about files, whose columns are all text; `None` when there is no
+/// answer within `patience`.
+///
+/// # Errors
+/// As [`describe`].
+pub fn ask(
+    role: pg_sys::Oid,
+    sql: &str,
+    entry: Entry,
+    patience: Option<Duration>,
+) -> Result<Option<Vec<TextRow>>> {
+    let engine = engine(role, &entry, sql)?;
+    log_sql(sql);
+    let (sql, timezone) = (sql.to_owned(), timezone());
+    let (pool, wake) = parts()?;
+    let task = Task::start(&pool, &wake, move |control| {
+        engine.ask(control, &sql, &timezone, &entry).map(Some)
+    })?;
+    let started = Instant::now();
+    let answer = wait_for(|| {
+        let late = || patience.is_some_and(|patience| started.elapsed() > patience);
+        task.poll().or_else(|| late().then_some(Ok(None)))
+    })?;
+    answer.map_err(|error| access::explain_outside(error.into(), role))
 }
 
 /// The DuckDB extensions that the current role's instance has: those in the library, and those that
@@ -299,7 +347,7 @@ pub fn inspect(sql: &'static str) -> Result<Vec<Vec<Option<String>>>> {
 /// # Errors
 /// As [`engine()`].
 pub fn loaded_extensions() -> Result<Vec<&'static str>> {
-    let engine = engine(acl::current_role(), "")?;
+    let engine = engine(acl::current_role(), &Entry::Query, "")?;
     Ok(["autocomplete", "core_functions", "icu", "json", "parquet"]
         .into_iter()
         .chain(engine.extensions())
@@ -317,7 +365,7 @@ pub fn installed_extensions() -> Vec<String> {
 /// # Errors
 /// As [`describe`].
 pub fn explain(role: pg_sys::Oid, original: &str, sql: &str, entry: Entry) -> Result<String> {
-    let engine = engine(role, original)?;
+    let engine = engine(role, &entry, original)?;
     let (original, sql, timezone) = (original.to_owned(), sql.to_owned(), timezone());
     run(move |control| engine.explain(control, &original, &sql, &timezone, &entry))
 }
@@ -384,7 +432,7 @@ pub fn execute(sql: &str, arguments: Vec<Value>) -> Result<i64> {
         }
     }
     let role = acl::current_role();
-    let engine = engine(role, sql)?;
+    let engine = engine(role, &Entry::Query, sql)?;
     log_sql(sql);
     let (sql, timezone) = (sql.to_owned(), timezone());
     let (pool, wake) = parts()?;

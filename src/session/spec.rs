@@ -1,17 +1,20 @@
 //! What an instance is opened with: the role's servers from the catalogs, the limits from the
 //! settings, the extensions that the statement at hand needs.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use duck::location;
 use duck::open::{Extension, OpenSpec};
 use duck::server::ServerSpec;
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
-use crate::error::Result;
+use super::access;
+use crate::error::{Error, Result};
 use crate::guc::Limits;
-use crate::pg::{acl, catalog, nodes};
+use crate::pg::{acl, callbacks, catalog, nodes};
 
 /// The folder of libduckdb.so and DuckDB's extensions, below PostgreSQL's own library folder.
 fn package_directory() -> PathBuf {
@@ -78,21 +81,111 @@ pub fn extensions_for(sql: &str) -> Vec<Extension> {
 
 const MB: u64 = 1024 * 1024;
 
-pub fn build(role: pg_sys::Oid, limits: &Limits, extensions: Vec<Extension>) -> Result<OpenSpec> {
+thread_local! {
+    /// The servers that a role may use by itself, and the state of the catalogs for which it holds.
+    static USABLE: RefCell<HashMap<pg_sys::Oid, (u64, Vec<pg_sys::Oid>)>> = RefCell::default();
+}
+
+/// Whether `role` may use all of `servers` by itself, so that its own instance serves their tables.
+///
+/// # Errors
+/// A server whose options do not fit its type.
+pub fn are_usable(role: pg_sys::Oid, servers: &[pg_sys::Oid]) -> Result<bool> {
+    let generation = callbacks::access_generation();
+    let known = USABLE.with_borrow(|known| {
+        let (of, usable) = known.get(&role)?;
+        (*of == generation).then(|| servers.iter().all(|server| usable.contains(server)))
+    });
+    if let Some(answer) = known {
+        return Ok(answer);
+    }
+    let usable: Vec<_> = usable(role)?.into_iter().map(|(oid, _)| oid).collect();
+    let answer = servers.iter().all(|server| usable.contains(server));
+    USABLE.with_borrow_mut(|known| known.insert(role, (generation, usable)));
+    Ok(answer)
+}
+
+/// # Errors
+/// 42501 when `role` may not use one of `servers` by itself.
+pub fn check_usable(role: pg_sys::Oid, servers: &[pg_sys::Oid]) -> Result<()> {
+    if are_usable(role, servers)? {
+        return Ok(());
+    }
+    Err(Error::new(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        "permission denied for a foreign server whose tables are joined with duckdb.query",
+    ))
+}
+
+/// The servers that `role` may use by itself: USAGE, a user mapping, and nobody's trap.
+fn usable(role: pg_sys::Oid) -> Result<Vec<(pg_sys::Oid, ServerSpec)>> {
     let servers = catalog::usable_servers(role)
         .into_iter()
-        .map(|server| {
-            let mapping = server.mapping.unwrap_or_default();
-            let spec = ServerSpec::new(
-                &server.name,
-                server.server_type.as_deref(),
-                &borrowed(&server.options),
-                &borrowed(&mapping),
-            )?;
-            Ok((server.owner, spec))
-        })
+        .map(|server| Ok((server.owner, (server.oid, specification(&server)?))))
         .collect::<Result<Vec<_>>>()?;
-    let servers = trusted(role, servers);
+    Ok(trusted(role, servers))
+}
+
+/// The servers of foreign tables, with the mappings that `role` has for them.
+///
+/// # Errors
+/// 42704 without a mapping, 42809 for servers of which one's location lies in another's.
+fn of_tables(role: pg_sys::Oid, servers: &[pg_sys::Oid]) -> Result<Vec<ServerSpec>> {
+    let mut specs: Vec<ServerSpec> = vec![];
+    for oid in servers {
+        let server = catalog::server_by_oid(*oid).ok_or_else(|| {
+            Error::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, "the foreign server is gone")
+        })?;
+        let Some(mapping) = catalog::role_mapping(role, *oid) else {
+            return Err(access::no_mapping(role, &server));
+        };
+        let spec = specification(&catalog::Server { mapping: Some(mapping), ..server })?;
+        if let Some(other) = specs.iter().find(|other| overlap(other, &spec)) {
+            return Err(Error::new(
+                PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+                format!(
+                    "the locations of servers \"{}\" and \"{}\" overlap",
+                    other.name(),
+                    spec.name()
+                ),
+            ));
+        }
+        specs.push(spec);
+    }
+    Ok(specs)
+}
+
+/// Whether one's location lies in the other's.
+fn overlap(a: &ServerSpec, b: &ServerSpec) -> bool {
+    location::is_under(a.location(), b.location()) || location::is_under(b.location(), a.location())
+}
+
+/// A server as `duck` takes it.
+///
+/// # Errors
+/// Options that do not fit the server's type.
+pub fn specification(server: &catalog::Server) -> Result<ServerSpec> {
+    let mapping = server.mapping.clone().unwrap_or_default();
+    Ok(ServerSpec::new(
+        &server.name,
+        server.server_type.as_deref(),
+        &borrowed(&server.options),
+        &borrowed(&mapping),
+    )?)
+}
+
+/// What the instance of `role` is opened with; see [`super::InstanceKey`] for `servers`.
+pub fn build(
+    role: pg_sys::Oid,
+    servers: &[pg_sys::Oid],
+    limits: &Limits,
+    extensions: Vec<Extension>,
+) -> Result<OpenSpec> {
+    let servers = if servers.is_empty() {
+        usable(role)?.into_iter().map(|(_, spec)| spec).collect()
+    } else {
+        of_tables(role, servers)?
+    };
     let megabytes = |mb: i32| u64::try_from(mb).ok().map(|mb| mb * MB);
     Ok(OpenSpec {
         extension_directory: extension_directory().to_string_lossy().into_owned(),
@@ -114,25 +207,25 @@ pub fn build(role: pg_sys::Oid, limits: &Limits, extensions: Vec<Extension>) -> 
 /// Leaves out servers by which somebody else would lead the role astray: whoever may use the wrapper
 /// can make a server with the location of another one and let everybody use it, and DuckDB takes
 /// the secret with the longest scope. What a superuser or the role itself owns counts first;
-/// a superuser uses only what superusers own.
-fn trusted(role: pg_sys::Oid, servers: Vec<(pg_sys::Oid, ServerSpec)>) -> Vec<ServerSpec> {
+/// a superuser uses only what superusers own. Servers come with their owners.
+fn trusted(
+    role: pg_sys::Oid,
+    servers: Vec<(pg_sys::Oid, (pg_sys::Oid, ServerSpec))>,
+) -> Vec<(pg_sys::Oid, ServerSpec)> {
     let counts = |owner: pg_sys::Oid| owner == role || acl::is_superuser(owner);
-    let overlap = |a: &ServerSpec, b: &ServerSpec| {
-        location::is_under(a.location(), b.location())
-            || location::is_under(b.location(), a.location())
-    };
     let (first, others): (Vec<_>, Vec<_>) =
         servers.into_iter().partition(|(owner, _)| counts(*owner));
-    let mut kept: Vec<ServerSpec> = first.into_iter().map(|(_, spec)| spec).collect();
+    let mut kept: Vec<_> = first.into_iter().map(|(_, server)| server).collect();
     if acl::is_superuser(role) {
         return kept;
     }
-    for (index, (owner, spec)) in others.iter().enumerate() {
-        let clashes = kept.iter().find(|known| overlap(known, spec)).or_else(|| {
+    for (index, (owner, (oid, spec))) in others.iter().enumerate() {
+        let clashes = kept.iter().map(|(_, known)| known).find(|known| overlap(known, spec));
+        let clashes = clashes.or_else(|| {
             let strangers = others.iter().enumerate();
             strangers
                 .filter(|(other, (other_owner, _))| *other != index && other_owner != owner)
-                .map(|(_, (_, other))| other)
+                .map(|(_, (_, (_, other)))| other)
                 .find(|other| overlap(other, spec))
         });
         match clashes {
@@ -142,10 +235,10 @@ fn trusted(role: pg_sys::Oid, servers: Vec<(pg_sys::Oid, ServerSpec)>) -> Vec<Se
                 spec.name(),
                 known.name()
             ),
-            None => kept.push(spec.clone()),
+            None => kept.push((*oid, spec.clone())),
         }
     }
-    kept.sort_by(|a, b| a.name().cmp(b.name()));
+    kept.sort_by(|(_, a), (_, b)| a.name().cmp(b.name()));
     kept
 }
 

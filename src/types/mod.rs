@@ -1,12 +1,14 @@
 //! The map between DuckDB's types and PostgreSQL's, and the conversion of values both ways.
 //!
 //! [`pg_type`] says which PostgreSQL type holds a DuckDB type; [`datum`] turns the vectors of a
-//! chunk into Datums; [`parameter`] turns Datums into parameter values of DuckDB. All decisions
+//! chunk into Datums; [`parameter`] turns Datums into parameter values of DuckDB, [`row_writer`] whole
+//! rows into chunks for it. All decisions
 //! about types are taken once per column or parameter, never per value. The binary forms come from
 //! the crate `encode`; `scan/` is the user.
 
 pub mod datum;
 pub mod parameter;
+pub mod row_writer;
 
 mod encoding;
 mod memory;
@@ -52,6 +54,31 @@ impl PgType {
 /// 0A000 naming `column` and the type when PostgreSQL has nothing for it.
 pub fn pg_type(column: &str, t: &LogicalType) -> Result<PgType> {
     find(t).ok_or_else(|| unsupported(column, t))
+}
+
+/// Whether a column of the type `oid`, which is no domain, takes values of the DuckDB type `t`:
+/// the type that [`pg_type`] gives, and what [`datum`] makes of that without loss.
+#[must_use]
+pub fn becomes(column: &str, t: &LogicalType, oid: pg_sys::Oid) -> bool {
+    pg_type(column, t).is_ok_and(|found| found.oid == oid || takes(oid, found.oid))
+}
+
+/// Whether values of the type `found` are stored in the type `oid`.
+fn takes(oid: pg_sys::Oid, found: pg_sys::Oid) -> bool {
+    match found {
+        pg_sys::TEXTOID => matches!(oid, pg_sys::VARCHAROID | pg_sys::BPCHAROID) || is_enum(oid),
+        pg_sys::JSONOID => oid == pg_sys::JSONBOID,
+        pg_sys::TEXTARRAYOID => oid == pg_sys::VARCHARARRAYOID,
+        _ => false,
+    }
+}
+
+/// Whether the type is an enum.
+#[must_use]
+pub fn is_enum(oid: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up; a type that is not there has no kind.
+    oid.to_u32() >= pg_sys::FirstNormalObjectId
+        && unsafe { pg_sys::get_typtype(oid) }.cast_unsigned() == pg_sys::TYPTYPE_ENUM
 }
 
 fn unsupported(column: &str, t: &LogicalType) -> Error {

@@ -238,6 +238,12 @@ pub fn is_path_like(name: &str, qualified: bool) -> bool {
     }
 }
 
+/// Whether only a shipped table has such a name.
+pub fn is_shipped(table: &str) -> bool {
+    let start = table.get(..super::SHIPPED_PREFIX.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(super::SHIPPED_PREFIX))
+}
+
 /// Views that every instance has, and whether an ordinary role may read them; `None` for a name
 /// that is none of them.
 pub fn system_view(name: &str) -> Option<bool> {

@@ -48,6 +48,11 @@ pub struct Verdict {
     pub bare_reader: Option<String>,
 }
 
+/// How the names of shipped tables begin. Rows that PostgreSQL has read for another part of a
+/// statement, such as a view's, are not for what the user wrote beside it: no text may use such a
+/// name but for the tables that were shipped to its own connection.
+pub const SHIPPED_PREFIX: &str = "pond_shipped";
+
 /// What a role may read and write, and the verdicts on its recent statements. It belongs to one
 /// instance, which it keeps open after the first check: drop both together.
 pub struct Policy {
@@ -202,6 +207,9 @@ fn shown(path: &str) -> String {
 
 /// Checks a statement that returns rows. Nothing of it is bound or executed.
 ///
+/// Tables that the caller has shipped to `connection` may be read in it; what a user wrote goes
+/// through [`check_user_text`] as well, to which they do not exist.
+///
 /// An ordinary role may run exactly one SELECT (DESCRIBE, SUMMARIZE, VALUES, FROM … and the like
 /// are SELECTs to DuckDB), whose functions are allow-listed and whose paths lie under the
 /// locations of its servers. Paths that are parameters are looked up in `parameters`, `$1` first.
@@ -216,6 +224,29 @@ pub fn check_query(
     sql: &str,
     parameters: &[Value],
 ) -> Result<Verdict> {
+    check(connection.instance(), policy, sql, parameters, &connection.shipped_tables())
+}
+
+/// As [`check_query`], for a text that becomes part of a larger statement.
+///
+/// # Errors
+/// As [`check_query`].
+pub fn check_user_text(
+    instance: &Arc<Instance>,
+    policy: &Policy,
+    sql: &str,
+    parameters: &[Value],
+) -> Result<Verdict> {
+    check(instance, policy, sql, parameters, &[])
+}
+
+fn check(
+    instance: &Arc<Instance>,
+    policy: &Policy,
+    sql: &str,
+    parameters: &[Value],
+    shipped: &[String],
+) -> Result<Verdict> {
     if let Some(verdict) = policy.verdicts.lock().get(sql) {
         return Ok(verdict.clone());
     }
@@ -229,16 +260,16 @@ pub fn check_query(
     if policy.sandboxed && (brackets > MAX_BRACKETS || dots > MAX_DOTS) {
         return Err(Error::new(ErrorKind::NotSupported, "the statement is nested too deeply"));
     }
-    let tree = policy.tree(connection.instance(), sql)?;
+    let tree = policy.tree(instance, sql)?;
     let document = json::Document::parse(&tree)?;
     let found = match walk::statement(document.root(), sql) {
-        Ok(node) => walk::walk(policy, parameters, node)?,
+        Ok(node) => walk::walk(policy, parameters, shipped, node)?,
         Err(error) if !policy.sandboxed && error.kind() == ErrorKind::NotAllowed => {
             walk::Found::other()
         }
         Err(error) => return Err(error),
     };
-    if !found.used_path_parameter && sql.len() <= CACHED_SQL_BYTES {
+    if found.holds_for_others && sql.len() <= CACHED_SQL_BYTES {
         let mut verdicts = policy.verdicts.lock();
         if verdicts.len() >= CACHED_VERDICTS {
             verdicts.clear();

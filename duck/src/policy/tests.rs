@@ -698,3 +698,39 @@ fn every_function_of_duckdb_is_classified() {
         .collect();
     assert_eq!(wrong, Vec::<String>::new());
 }
+
+#[test]
+fn shipped_tables_are_for_the_statements_of_their_connection() {
+    let fixture = Fixture::new(true);
+    let sql = "SELECT * FROM range(3) t(i) JOIN temp.pond_shipped_1 s ON s.c0 = t.i";
+    let forms = [
+        sql,
+        "FROM pond_shipped_1",
+        "FROM temp.main.\"pond_shipped_1\"",
+        "SELECT (SELECT max(c0) FROM pond_shipped_1)",
+        "WITH x AS (FROM pond_shipped_1) FROM x",
+        "SUMMARIZE FROM pond_shipped_1",
+        "PIVOT pond_shipped_1 ON c0 IN (1, 2) USING count(*)",
+    ];
+    for sql in forms {
+        fixture.assert_refused(sql, "permission denied for relation");
+    }
+    let types = [LogicalType::Integer].into();
+    crate::appender::TempTable::new(1, types).create(&fixture.connection).unwrap();
+    let instance = fixture.connection.instance();
+    for sql in forms {
+        fixture.assert_allowed(sql);
+        // Allowed once is not allowed everywhere.
+        let other = Connection::new(instance).unwrap();
+        for outcome in [
+            check_query(&other, &fixture.policy, sql, &[]),
+            check_user_text(instance, &fixture.policy, sql, &[]),
+        ] {
+            assert_eq!(outcome.unwrap_err().kind(), ErrorKind::NotAllowed, "{sql}");
+        }
+    }
+    for sql in ["FROM Pond_Shipped_1", "FROM pond_shipped_2", "FROM pond_shipped"] {
+        fixture.assert_refused(sql, "permission denied for relation");
+    }
+    fixture.connection.execute("SELECT * FROM pond_shipped_1").unwrap();
+}

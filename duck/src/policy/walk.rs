@@ -17,7 +17,9 @@ const MAX_SET_OPERATION_DEPTH: u32 = 2000;
 
 pub struct Found {
     pub verdict: Verdict,
-    pub used_path_parameter: bool,
+    /// Whether the verdict depends on nothing but the text: on no path that is a parameter, and no
+    /// table of the connection.
+    pub holds_for_others: bool,
 }
 
 impl Found {
@@ -30,7 +32,7 @@ impl Found {
                 patterns: Vec::new(),
                 bare_reader: None,
             },
-            used_path_parameter: false,
+            holds_for_others: true,
         }
     }
 }
@@ -107,14 +109,21 @@ struct Depth {
 struct Walk<'p, 'd, 'a> {
     policy: &'p Policy,
     parameters: &'p [Value],
+    shipped: &'p [String],
     pending: Vec<(Item<'d, 'a>, Depth)>,
     found: Found,
 }
 
-pub fn walk(policy: &Policy, parameters: &[Value], query: Item<'_, '_>) -> Result<Found> {
+pub fn walk(
+    policy: &Policy,
+    parameters: &[Value],
+    shipped: &[String],
+    query: Item<'_, '_>,
+) -> Result<Found> {
     let mut found = Found::other();
     found.verdict.kind = VerdictKind::Select;
-    let mut walk = Walk { policy, parameters, pending: vec![(query, Depth::default())], found };
+    let pending = vec![(query, Depth::default())];
+    let mut walk = Walk { policy, parameters, shipped, pending, found };
     while let Some((item, depth)) = walk.pending.pop() {
         walk.visit(item, depth)?;
     }
@@ -258,6 +267,12 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
             }
             return Ok(());
         }
+        if functions::is_shipped(table) {
+            self.found.holds_for_others = false;
+            if self.policy.sandboxed && !self.shipped.iter().any(|name| name == table) {
+                return Err(not_allowed(format!("permission denied for relation \"{full}\"")));
+            }
+        }
         let hidden = part("catalog_name").is_some_and(|c| functions::system_view(c) == Some(false))
             || part("schema_name").is_some_and(|s| functions::system_view(s) == Some(false));
         if self.policy.sandboxed && (hidden || functions::system_view(table) == Some(false)) {
@@ -354,7 +369,7 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
         }
         match argument.text("class") {
             Some("PARAMETER") => {
-                self.found.used_path_parameter = true;
+                self.found.holds_for_others = false;
                 self.path_parameter(argument.text("identifier").unwrap_or_default(), reader)
             }
             Some("FUNCTION") if argument.text("function_name") == Some("list_value") => {

@@ -118,14 +118,6 @@ pub const KEYWORDS: &[Keyword] = &[
     },
     Keyword { name: "http_proxy_username", server_types: REMOTE, ..SECRET },
     Keyword { name: "http_proxy_password", server_types: REMOTE, ..SECRET },
-    Keyword {
-        name: "path",
-        catalogs: &[Catalog::ForeignTable],
-        server_types: &[S3, Gcs, R2, Http, File],
-        required: true,
-        in_secret: false,
-        ..BASE
-    },
 ];
 
 /// The keyword of a name, whatever its catalog. PostgreSQL keeps option names as they are written.

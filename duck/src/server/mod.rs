@@ -19,7 +19,6 @@ pub enum Catalog {
     Wrapper,
     Server,
     UserMapping,
-    ForeignTable,
 }
 
 impl Catalog {
@@ -29,7 +28,6 @@ impl Catalog {
             Self::Wrapper => "foreign-data wrapper",
             Self::Server => "server",
             Self::UserMapping => "user mapping",
-            Self::ForeignTable => "foreign table",
         }
     }
 }

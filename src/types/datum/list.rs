@@ -313,6 +313,17 @@ fn null_list(column: &str) -> Error {
 }
 
 pub(super) fn choose(column: &str, from: &LogicalType) -> Result<Box<dyn Converter>> {
+    let (element, _) = crate::types::innermost(from);
+    let element_oid = crate::types::pg_type(column, element)?.oid;
+    choose_of(column, from, element_oid)
+}
+
+/// Arrays whose elements are stored as those of [`choose`] are, and have the type `element_oid`.
+pub(super) fn choose_of(
+    column: &str,
+    from: &LogicalType,
+    element_oid: Oid,
+) -> Result<Box<dyn Converter>> {
     let (mut levels, mut element) = (Vec::new(), from);
     loop {
         match element {
@@ -328,7 +339,6 @@ pub(super) fn choose(column: &str, from: &LogicalType) -> Result<Box<dyn Convert
             _ => break,
         }
     }
-    let element_oid = crate::types::pg_type(column, element)?.oid;
     Ok(Box::new(Lists {
         column: column.to_owned(),
         levels,

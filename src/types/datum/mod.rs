@@ -9,6 +9,7 @@
 mod arena;
 mod by_reference;
 mod cells;
+mod enumeration;
 mod fixed;
 mod jsonb;
 mod label;
@@ -53,7 +54,23 @@ pub trait Converter {
 /// 42804 when DuckDB's type does not become `to` (any more); 0A000 as [`super::pg_type`].
 pub fn converter(column: &str, from: &LogicalType, to: &PgType) -> Result<Box<dyn Converter>> {
     let becomes = super::pg_type(column, from)?;
-    if becomes.oid != to.oid || (to.typmod != -1 && becomes.typmod != to.typmod) {
+    let mut typmod = to.typmod;
+    // SAFETY: a catalog look-up of an existing type.
+    let mut oid = unsafe { pg_sys::getBaseTypeAndTypmod(to.oid, &raw mut typmod) };
+    if becomes.oid == pg_sys::JSONOID && oid == pg_sys::JSONBOID {
+        return jsonb::choose(column, from);
+    }
+    if *from == LogicalType::Varchar && super::is_enum(oid) {
+        return Ok(enumeration::choose(column, oid));
+    }
+    if matches!(oid, pg_sys::VARCHAROID | pg_sys::BPCHAROID) {
+        // Stored as text is; the length is the table's promise.
+        (oid, typmod) = (pg_sys::TEXTOID, -1);
+    }
+    if oid == pg_sys::VARCHARARRAYOID && becomes.oid == pg_sys::TEXTARRAYOID {
+        return list::choose_of(column, from, pg_sys::VARCHAROID);
+    }
+    if becomes.oid != oid || (typmod != -1 && becomes.typmod != typmod) {
         return Err(Error::new(
             PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
             format!("column \"{column}\" has changed its type since the query was planned"),

@@ -9,7 +9,7 @@
 //! returns.
 
 mod fit;
-mod read;
+pub(super) mod read;
 
 use std::ffi::CStr;
 
@@ -111,7 +111,7 @@ pub unsafe fn of_call(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<(String
 }
 
 /// How the values of a type are read.
-enum Kind {
+pub(super) enum Kind {
     Boolean,
     Int2,
     Int4,
@@ -146,14 +146,14 @@ enum Kind {
 }
 
 /// An array's element type as `deconstruct_array` wants it.
-struct ElementStorage {
+pub(super) struct ElementStorage {
     oid: Oid,
     len: i16,
     by_value: bool,
     align: std::ffi::c_char,
 }
 
-struct Field {
+pub(super) struct Field {
     /// In UTF-8.
     name: String,
     /// The position in the row, and the type there.
@@ -163,7 +163,7 @@ struct Field {
 }
 
 impl Kind {
-    fn new(name: &str, oid: Oid, typmod: i32) -> Result<Self> {
+    pub(super) fn new(name: &str, oid: Oid, typmod: i32) -> Result<Self> {
         Ok(match oid {
             pg_sys::BOOLOID => Self::Boolean,
             pg_sys::INT2OID => Self::Int2,
@@ -252,7 +252,7 @@ impl Kind {
         Ok(Self::Composite(fields))
     }
 
-    fn logical_type(&self) -> LogicalType {
+    pub(super) fn logical_type(&self) -> LogicalType {
         match self {
             Self::Boolean => LogicalType::Boolean,
             Self::Int2 => LogicalType::SmallInt,
@@ -314,14 +314,25 @@ fn name_bytes(name: &pg_sys::NameData) -> &[u8] {
     unsafe { CStr::from_ptr(name.data.as_ptr()).to_bytes() }
 }
 
+/// A type as SQL spells it.
 #[cold]
-fn unsupported(name: &str, oid: Oid) -> Error {
-    let type_name = memory::scratch(|| {
-        // SAFETY: format_type_be returns a new C string, for any OID.
-        let text = unsafe { CStr::from_ptr(pg_sys::format_type_be(oid)) };
+pub(super) fn type_name(oid: Oid, typmod: i32) -> String {
+    memory::scratch(|| {
+        // SAFETY: both return a new C string; a typmod comes with a type that is there.
+        let text = unsafe {
+            CStr::from_ptr(match typmod {
+                -1 => pg_sys::format_type_be(oid),
+                _ => pg_sys::format_type_with_typemod(oid, typmod),
+            })
+        };
         ServerEncoding::current().decode(text.to_bytes())
     })
-    .unwrap_or_else(|_| oid.to_string());
+    .unwrap_or_else(|_| oid.to_string())
+}
+
+#[cold]
+fn unsupported(name: &str, oid: Oid) -> Error {
+    let type_name = type_name(oid, -1);
     let what = if name.is_empty() { String::new() } else { format!("parameter {name} has ") };
     let message = if what.is_empty() {
         format!("the type {type_name} has no equivalent in DuckDB")

@@ -30,11 +30,7 @@ impl Parameter {
                 Kind::Float8 => Value::Double(f64::from_ne_bytes(low(datum))),
                 Kind::Numeric(decimal) => self.numeric(payload(datum), *decimal)?,
                 Kind::Text => self.text(payload(datum))?,
-                Kind::Bpchar => {
-                    let padded = payload(datum);
-                    let blanks = padded.iter().rev().take_while(|byte| **byte == b' ').count();
-                    self.text(&padded[..padded.len() - blanks])?
-                }
+                Kind::Bpchar => self.text(without_blanks(payload(datum)))?,
                 Kind::CString => self.text(CStr::from_ptr(datum.cast_mut_ptr()).to_bytes())?,
                 Kind::Output(function) => {
                     let text = pg_sys::OidOutputFunctionCall(*function, datum);
@@ -53,9 +49,8 @@ impl Parameter {
                 }
                 Kind::Time => Value::Time(i64::from_ne_bytes(low(datum))),
                 Kind::TimeTz => {
-                    let bytes: [u8; 12] = fixed(datum);
-                    let (micros, west) = (word(&bytes, 0), i32::from_ne_bytes(part(&bytes, 8)));
-                    Value::TimeTz { micros, offset_seconds: -west }
+                    let (micros, offset_seconds) = timetz(datum);
+                    Value::TimeTz { micros, offset_seconds }
                 }
                 Kind::Timestamp => Value::Timestamp(self.timestamp(datum)?),
                 Kind::TimestampTz => Value::TimestampTz(self.timestamp(datum)?),
@@ -76,16 +71,7 @@ impl Parameter {
     }
 
     fn interval(&self, bytes: &[u8; 16]) -> Result<Value> {
-        let micros = word(bytes, 0);
-        let (days, months) =
-            (i32::from_ne_bytes(part(bytes, 8)), i32::from_ne_bytes(part(bytes, 12)));
-        // From 17 on these are infinities.
-        let infinite = |month, day, time| (months, days, micros) == (month, day, time);
-        if cfg!(any(feature = "pg17", feature = "pg18"))
-            && (infinite(i32::MAX, i32::MAX, i64::MAX) || infinite(i32::MIN, i32::MIN, i64::MIN))
-        {
-            return Err(self.overflow());
-        }
+        let (months, days, micros) = finite_interval(bytes).ok_or_else(|| self.overflow())?;
         Ok(Value::Interval { months, days, micros })
     }
 
@@ -251,20 +237,50 @@ fn nest(element_type: LogicalType, elements: Vec<Value>, lengths: &[i32]) -> Val
     Value::List(level_type, level)
 }
 
+/// Months, days and microseconds of an interval; `None` for an infinite one.
+pub fn finite_interval(bytes: &[u8; 16]) -> Option<(i32, i32, i64)> {
+    let micros = word(bytes, 0);
+    let (days, months) = (i32::from_ne_bytes(part(bytes, 8)), i32::from_ne_bytes(part(bytes, 12)));
+    // From 17 on these are infinities.
+    let infinite = |month, day, time| (months, days, micros) == (month, day, time);
+    if cfg!(any(feature = "pg17", feature = "pg18"))
+        && (infinite(i32::MAX, i32::MAX, i64::MAX) || infinite(i32::MIN, i32::MIN, i64::MIN))
+    {
+        return None;
+    }
+    Some((months, days, micros))
+}
+
+/// Microseconds since midnight, and the offset in seconds east of UTC.
+///
+/// # Safety
+/// `datum` is a timetz.
+pub unsafe fn timetz(datum: Datum) -> (i64, i32) {
+    // SAFETY: by contract 12 bytes; the offset counts west.
+    let bytes: [u8; 12] = unsafe { fixed(datum) };
+    (word(&bytes, 0), -i32::from_ne_bytes(part(&bytes, 8)))
+}
+
+/// A char(n) as it compares.
+pub fn without_blanks(padded: &[u8]) -> &[u8] {
+    let blanks = padded.iter().rev().take_while(|byte| **byte == b' ').count();
+    &padded[..padded.len() - blanks]
+}
+
 /// The lowest `N` bytes of a value that is passed by value.
-fn low<const N: usize>(datum: Datum) -> [u8; N] {
+pub fn low<const N: usize>(datum: Datum) -> [u8; N] {
     let bytes = datum.value().to_ne_bytes();
     let start = if cfg!(target_endian = "big") { bytes.len() - N } else { 0 };
     part(&bytes, start)
 }
 
-fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+pub fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut out = [0; N];
     out.copy_from_slice(&bytes[at..at + N]);
     out
 }
 
-fn word(bytes: &[u8], at: usize) -> i64 {
+pub fn word(bytes: &[u8], at: usize) -> i64 {
     i64::from_ne_bytes(part(bytes, at))
 }
 
@@ -272,7 +288,7 @@ fn word(bytes: &[u8], at: usize) -> i64 {
 ///
 /// # Safety
 /// `datum` points at `N` bytes.
-unsafe fn fixed<const N: usize>(datum: Datum) -> [u8; N] {
+pub unsafe fn fixed<const N: usize>(datum: Datum) -> [u8; N] {
     // SAFETY: by contract; an array of bytes has no alignment.
     unsafe { *datum.cast_mut_ptr::<[u8; N]>() }
 }
@@ -281,7 +297,7 @@ unsafe fn fixed<const N: usize>(datum: Datum) -> [u8; N] {
 ///
 /// # Safety
 /// `datum` points at a varlena, which lives at least as long as the current memory context.
-unsafe fn payload<'a>(datum: Datum) -> &'a [u8] {
+pub unsafe fn payload<'a>(datum: Datum) -> &'a [u8] {
     // SAFETY: by contract; the result has a short header or a plain long one.
     unsafe {
         let start = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr()).cast::<u8>();

@@ -139,7 +139,7 @@ impl Reader {
     /// The DuckDB query for a call. Positional options stand for the SQL function's parameters in
     /// order; NULL is an option that is not given.
     pub fn sql(&self, path: &str, options: &[(Option<String>, Constant)]) -> Result<String> {
-        let mut arguments = vec![path_argument(path)];
+        let mut named = vec![];
         for (position, (name, value)) in options.iter().enumerate() {
             let name = match name {
                 Some(name) => name.as_str(),
@@ -152,23 +152,99 @@ impl Reader {
                 )
                 .hint(format!("Valid options are {}.", self.options.join(", "))));
             }
-            if *value != Constant::Null {
-                arguments.push(format!("{name} = {}", option_value(name, value)?));
-            }
+            named.push((name, value));
         }
-        Ok(format!("SELECT * FROM {}({})", self.name, arguments.join(", ")))
+        Ok(format!("SELECT * FROM {}", self.call(&paths_of(path), &named)?))
+    }
+
+    /// The call of DuckDB's function.
+    pub fn call(&self, paths: &[String], options: &[(&str, &Constant)]) -> Result<String> {
+        let paths: Vec<_> = paths.iter().map(|path| quote::literal(path)).collect();
+        let mut arguments = vec![match paths.as_slice() {
+            [one] => one.clone(),
+            several => format!("[{}]", several.join(", ")),
+        }];
+        for (name, value) in options.iter().filter(|(_, value)| **value != Constant::Null) {
+            arguments.push(format!("{name} = {}", option_value(name, value)?));
+        }
+        Ok(format!("{}({})", self.name, arguments.join(", ")))
+    }
+
+    /// An option's value from the text in which a foreign table's catalog entry keeps it.
+    ///
+    /// # Errors
+    /// HV024 for a text that is not of the option's kind.
+    pub fn value_of_text(name: &str, text: &str) -> Result<Constant> {
+        let wrong = |wanted: &str| {
+            Error::new(
+                PgSqlErrorCode::ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE,
+                format!("invalid value \"{text}\" for option \"{name}\": it must be {wanted}"),
+            )
+        };
+        if BOOLEAN_OPTIONS.contains(&name) {
+            return match text.to_ascii_lowercase().as_str() {
+                "true" | "on" | "yes" | "1" => Ok(Constant::Boolean(true)),
+                "false" | "off" | "no" | "0" => Ok(Constant::Boolean(false)),
+                _ => Err(wrong("true or false")),
+            };
+        }
+        if NUMBER_OPTIONS.contains(&name) {
+            let number = text.parse::<f64>().is_ok_and(f64::is_finite);
+            return if number { Ok(Constant::Number(text.into())) } else { Err(wrong("a number")) };
+        }
+        if LIST_OPTIONS.contains(&name) {
+            let elements = paths_of(text).into_iter().map(Constant::Text).collect();
+            return Ok(Constant::List(elements));
+        }
+        if JSON_OPTIONS.contains(&name) {
+            struct_literal(name, text).map_err(|_| {
+                wrong("a JSON object of names and types, or an array of types").hint(JSON_HINT)
+            })?;
+        }
+        Ok(Constant::Text(text.to_owned()))
     }
 }
 
+const BOOLEAN_OPTIONS: &[&str] = &[
+    "all_varchar",
+    "allow_moved_paths",
+    "allow_quoted_nulls",
+    "auto_detect",
+    "binary_as_string",
+    "convert_strings_to_integers",
+    "file_row_number",
+    "filename",
+    "header",
+    "hive_partitioning",
+    "hive_types_autocast",
+    "ignore_errors",
+    "normalize_names",
+    "null_padding",
+    "parallel",
+    "strict_mode",
+    "union_by_name",
+];
+
+const NUMBER_OPTIONS: &[&str] = &[
+    "buffer_size",
+    "field_appearance_threshold",
+    "map_inference_threshold",
+    "max_line_size",
+    "maximum_depth",
+    "maximum_object_size",
+    "maximum_sample_files",
+    "sample_size",
+    "skip",
+    "snapshot_from_id",
+];
+
+const LIST_OPTIONS: &[&str] = &["auto_type_candidates", "force_not_null", "names"];
+
 /// One path, or several as a PostgreSQL array literal: `{s3://a/x.parquet,s3://b/y.parquet}`.
-fn path_argument(path: &str) -> String {
-    let inner = path.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-    match inner {
-        Some(inner) => {
-            let paths: Vec<_> = array_elements(inner).iter().map(|p| quote::literal(p)).collect();
-            format!("[{}]", paths.join(", "))
-        }
-        None => quote::literal(path),
+pub fn paths_of(path: &str) -> Vec<String> {
+    match path.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        Some(inner) => array_elements(inner),
+        None => vec![path.to_owned()],
     }
 }
 
@@ -193,19 +269,37 @@ fn array_elements(inner: &str) -> Vec<String> {
 /// Options whose value DuckDB wants as a struct or map: given as JSON text.
 const JSON_OPTIONS: &[&str] = &["columns", "types", "hive_types"];
 
+const JSON_HINT: &str = "For example '{\"id\": \"BIGINT\", \"day\": \"DATE\"}'.";
+
 fn option_value(name: &str, value: &Constant) -> Result<String> {
     Ok(match value {
         Constant::Null => "NULL".into(),
         Constant::Boolean(value) => value.to_string(),
         Constant::Number(digits) => digits.clone(),
         Constant::Text(text) if JSON_OPTIONS.contains(&name) => struct_literal(name, text)?,
-        Constant::Text(text) => quote::literal(text),
+        Constant::Text(text) => text_value(text),
         Constant::List(values) => {
             let values: Vec<_> =
                 values.iter().map(|value| option_value("", value)).collect::<Result<_>>()?;
             format!("[{}]", values.join(", "))
         }
     })
+}
+
+/// A literal; control characters, such as a delimiter may be, as calls of `chr`, since our SQL marks
+/// its hidden parts by two of them.
+fn text_value(text: &str) -> String {
+    if !text.chars().any(char::is_control) {
+        return quote::literal(text);
+    }
+    let parts: Vec<_> = text
+        .chars()
+        .map(|character| match character.is_control() {
+            true => format!("chr({})", u32::from(character)),
+            false => quote::literal(&character.to_string()),
+        })
+        .collect();
+    format!("concat({})", parts.join(", "))
 }
 
 /// `{"a": "INTEGER"}` as DuckDB's `{'a': 'INTEGER'}`; an array of texts stays a list.
@@ -215,7 +309,7 @@ fn struct_literal(name: &str, json: &str) -> Result<String> {
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             format!("option \"{name}\" is not a JSON object of names and types"),
         )
-        .hint("For example '{\"id\": \"BIGINT\", \"day\": \"DATE\"}'.")
+        .hint(JSON_HINT)
     };
     match serde_json::from_str(json).map_err(|_| bad())? {
         serde_json::Value::Object(fields) => {

@@ -1,0 +1,1 @@
+"""Seeded generator of queries, which compares heap tables with their twins in a lake; see README.md."""

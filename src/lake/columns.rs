@@ -1,0 +1,56 @@
+//! The PostgreSQL columns that stand for DuckDB's.
+
+use duck::{Column, LogicalType};
+use pgrx::pg_sys;
+
+use crate::pg::row_type::RowColumn;
+use crate::types;
+
+/// The PostgreSQL columns for those of a DuckDB query. A type that PostgreSQL has nothing for
+/// becomes text, and reading that column is an error: it does no harm while nobody selects it.
+///
+/// Names are cut to what PostgreSQL keeps of them; those that then are the same are told apart.
+#[must_use]
+pub fn row_columns(columns: &[Column]) -> Vec<RowColumn> {
+    let mut columns: Vec<_> = columns
+        .iter()
+        .map(|column| {
+            let name = match column.name.as_str() {
+                "" => "?column?",
+                name => name,
+            };
+            let pg_type = types::pg_type(name, &column.logical_type)
+                .or_else(|_| types::pg_type(name, &LogicalType::Varchar));
+            let (type_oid, typmod, collation) = match pg_type {
+                Ok(found) => (found.oid, found.typmod, found.collation),
+                Err(_) => (pg_sys::TEXTOID, -1, pg_sys::DEFAULT_COLLATION_OID),
+            };
+            RowColumn { name: name.to_owned(), type_oid, typmod, collation }
+        })
+        .collect();
+    shorten_names(&mut columns);
+    columns
+}
+
+/// Cuts names to what PostgreSQL keeps of them, and tells apart those that then are the same.
+fn shorten_names(columns: &mut [RowColumn]) {
+    const LONGEST: usize = pg_sys::NAMEDATALEN as usize - 1;
+    let cut = |name: &str, most: usize| {
+        let end = (0..=most.min(name.len())).rev().find(|end| name.is_char_boundary(*end));
+        name[..end.unwrap_or(0)].to_owned()
+    };
+    for index in 0..columns.len() {
+        if columns[index].name.len() <= LONGEST {
+            continue;
+        }
+        let full = columns[index].name.clone();
+        let mut short = cut(&full, LONGEST);
+        let mut number = 1;
+        while columns[..index].iter().any(|other| other.name == short) {
+            let suffix = format!("_{number}");
+            short = cut(&full, LONGEST - suffix.len()) + &suffix;
+            number += 1;
+        }
+        columns[index].name = short;
+    }
+}

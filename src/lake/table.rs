@@ -1,0 +1,527 @@
+//! A foreign table as the catalogs have it, and the DuckDB SQL that reads it.
+//!
+//! The SQL takes each column by its name and holds it to the type that the table declares: a wider
+//! type than the file's is cast, any other is error 42804 when rows are read. DuckDB knows a file's
+//! types when it binds the statement and folds these checks away, so they cost nothing.
+
+use duck::server::ServerSpec;
+use duck::{Column, LogicalType, quote};
+use pgrx::pg_sys::NodeTag as Tag;
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::hidden::{executed, hidden, is_plain};
+use super::options::{Format, Source};
+use crate::error::{Error, Result};
+use crate::pg::catalog::{self, Attribute};
+use crate::pg::nodes;
+use crate::pg::parse::Constant;
+use crate::types::{self, parameter};
+
+/// A foreign table of the wrapper `duckdb`.
+#[derive(Clone, Debug)]
+pub struct LakeTable {
+    pub relation: pg_sys::Oid,
+    pub server: pg_sys::Oid,
+    /// Qualified, for messages and EXPLAIN.
+    pub name: String,
+    /// By attribute number, from 0; `None` for dropped ones.
+    pub columns: Vec<Option<LakeColumn>>,
+    pub source: Source,
+}
+
+#[derive(Clone, Debug)]
+pub struct LakeColumn {
+    pub attribute: Attribute,
+    /// What the files call it.
+    pub file_name: String,
+    /// What our SQL calls it: its own name, unless another one differs from it in case only.
+    pub alias: String,
+}
+
+impl LakeTable {
+    /// # Errors
+    /// 42809 for a relation that is no foreign table of the wrapper, bad options, and HV024 where
+    /// the server's location has moved away from the files.
+    pub fn load(relation: pg_sys::Oid) -> Result<Self> {
+        let table = catalog::foreign_table(relation).ok_or_else(|| {
+            Error::new(
+                PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+                "the relation is not a foreign table of wrapper duckdb",
+            )
+        })?;
+        let source = Source::parse(&table.options)?;
+        check_location(&table, &source)?;
+        let mut columns: Vec<Option<LakeColumn>> = vec![];
+        for attribute in table.attributes {
+            let column = attribute.map(|attribute| {
+                let clashes = columns.iter().flatten().any(|other: &LakeColumn| {
+                    other.alias.to_lowercase() == attribute.name.to_lowercase()
+                });
+                let number = columns.len() + 1;
+                let alias =
+                    if clashes { format!("column {number}") } else { attribute.name.clone() };
+                let named = attribute.options.iter().find(|(name, _)| name == "column_name");
+                let file_name = named.map_or(&attribute.name, |(_, name)| name).clone();
+                LakeColumn { attribute, file_name, alias }
+            });
+            columns.push(column);
+        }
+        Ok(Self { relation, server: table.server, name: table.name, columns, source })
+    }
+
+    /// The column of an attribute number.
+    #[must_use]
+    pub fn column(&self, number: i16) -> Option<&LakeColumn> {
+        let index = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.columns.get(index)?.as_ref()
+    }
+
+    /// `SELECT` of the columns with the given attribute numbers, under their aliases.
+    ///
+    /// # Errors
+    /// 0A000 for a column type that DuckDB has nothing for.
+    pub fn select(&self, numbers: &[i16]) -> Result<String> {
+        let mut items = vec![];
+        for column in numbers.iter().filter_map(|number| self.column(*number)) {
+            let name = quote::identifier(&column.file_name);
+            let alias = quote::identifier(&column.alias);
+            let alias = format!(" AS {alias}");
+            let alias = if column.alias == column.file_name { hidden(&alias) } else { alias };
+            items.push(format!("{}{alias}", self.held_to_type(column, &name)?));
+        }
+        // A row count needs rows, and a row needs a column.
+        let items = if items.is_empty() { "1".to_owned() } else { items.join(", ") };
+        Ok(format!("SELECT {items} FROM {}", self.call(numbers)?))
+    }
+
+    fn reads_floats(&self, numbers: &[i16]) -> bool {
+        numbers.iter().filter_map(|number| self.column(*number)).any(|column| {
+            let (oid, _) = base_type(column.attribute.type_oid, column.attribute.typmod);
+            matches!(oid, pg_sys::FLOAT4OID | pg_sys::FLOAT8OID)
+        })
+    }
+
+    /// The reader's call. Formats without types of their own are told the table's, where it is
+    /// certain which columns are in the files: folders such as `day=2020-01-01` may add some.
+    fn call(&self, numbers: &[i16]) -> Result<String> {
+        let shown = self.source.call(&[])?;
+        if self.source.format == Format::Parquet && self.reads_floats(numbers) {
+            // Other writers leave NaN out of a column's statistics; PostgreSQL's NaN is the greatest
+            // number.
+            let head = shown.strip_suffix(')').unwrap_or(&shown);
+            return Ok(format!("{head}{})", hidden(", can_have_nan = true")));
+        }
+        if self.source.has("types") || self.source.has("columns") || self.may_have_folders() {
+            return Ok(shown);
+        }
+        let types = self.declared_types(numbers);
+        let further = match (self.source.format, &types) {
+            (Format::Csv, Some((types, _))) => ("types", types),
+            // Here a type for one column leaves out all others that have none.
+            (Format::Json, Some((types, true))) => ("columns", types),
+            _ => return Ok(shown),
+        };
+        let full = self.source.call(&[further])?;
+        // The common head is shown, the types are not.
+        let head = shown.strip_suffix(')').unwrap_or(&shown);
+        let tail = full.strip_prefix(head).and_then(|rest| rest.strip_suffix(')'));
+        Ok(match tail {
+            Some(tail) => format!("{head}{})", hidden(tail)),
+            None => full,
+        })
+    }
+
+    /// Whether DuckDB may find columns in the names of folders.
+    fn may_have_folders(&self) -> bool {
+        let told = self.source.options.iter().find(|(name, _)| name == "hive_partitioning");
+        match told {
+            Some((_, Constant::Boolean(told))) => *told,
+            _ => self.source.paths.iter().any(|path| {
+                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                folder.contains(['=', '*', '?', '['])
+            }),
+        }
+    }
+
+    /// The DuckDB types by which the columns with these numbers are read from files without types,
+    /// and whether all have one; `None` when none has.
+    fn declared_types(&self, numbers: &[i16]) -> Option<(Constant, bool)> {
+        let used = numbers.iter().filter_map(|number| self.column(*number));
+        let in_files = used.filter(|column| {
+            !(self.source.has("filename") && column.file_name.eq_ignore_ascii_case("filename"))
+        });
+        let types: Vec<_> =
+            in_files.map(|column| (column.file_name.clone(), column.read_type())).collect();
+        let all = types.iter().all(|(_, read)| read.is_some());
+        let fields = types
+            .into_iter()
+            .filter_map(|(name, read)| Some((name, serde_json::Value::String(read?))));
+        let fields: serde_json::Map<_, _> = fields.collect();
+        let any = !fields.is_empty();
+        any.then(|| (Constant::Text(serde_json::Value::Object(fields).to_string()), all))
+    }
+
+    /// A query of all columns as the files have them: read as the table's queries read them, or as
+    /// DuckDB itself would.
+    ///
+    /// # Errors
+    /// An option that cannot be written.
+    pub fn all_columns(&self, as_declared: bool) -> Result<String> {
+        let columns = self.columns.iter().flatten();
+        let numbers: Vec<_> = columns.map(|column| column.attribute.number).collect();
+        let call = if as_declared { self.call(&numbers)? } else { self.source.call(&[])? };
+        Ok(format!("SELECT * FROM {}", executed(&call)))
+    }
+
+    /// The first column that `sql` uses and that is not as the table says, given the columns that
+    /// the files have: 42703 or, if `types` count, 42804.
+    #[must_use]
+    pub fn difference(&self, found: &[Column], sql: &str, types: bool) -> Option<Error> {
+        let used = |column: &&LakeColumn| sql.contains(&quote::identifier(&column.file_name));
+        self.columns.iter().flatten().filter(used).find_map(|column| {
+            let name = &column.attribute.name;
+            let in_files = found.iter().find(|c| c.name.eq_ignore_ascii_case(&column.file_name));
+            match in_files {
+                Some(in_files) if !types || column.takes(&in_files.logical_type) => None,
+                Some(in_files) => Some(Error::new(
+                    PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+                    self.mismatch(column) + &in_files.logical_type.to_string(),
+                )),
+                // Some readers have these without listing them.
+                None if ["filename", "file_row_number"].contains(&column.file_name.as_str()) => {
+                    None
+                }
+                None => Some(
+                    Error::new(
+                        PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+                        format!(
+                            "column \"{name}\" of foreign table \"{}\" does not exist in the files",
+                            self.name
+                        ),
+                    )
+                    .detail(listed(&column.file_name, found))
+                    .hint(
+                        "The column's option column_name says what the files call it: \
+                         ALTER FOREIGN TABLE … ALTER COLUMN … OPTIONS (ADD column_name '…').",
+                    ),
+                ),
+            }
+        })
+    }
+
+    /// 58P01 that names the table, in place of one that names a file.
+    #[must_use]
+    pub fn files_are_gone(&self, error: Error) -> Error {
+        error.reworded(format!("the files of foreign table \"{}\" do not exist", self.name))
+    }
+
+    /// What is wrong with a column of another type; the type follows.
+    fn mismatch(&self, column: &LakeColumn) -> String {
+        let attribute = &column.attribute;
+        format!(
+            "column \"{}\" of foreign table \"{}\" has type {}, but the files hold ",
+            attribute.name,
+            self.name,
+            catalog::type_name(attribute.type_oid, attribute.typmod),
+        )
+    }
+
+    fn held_to_type(&self, column: &LakeColumn, name: &str) -> Result<String> {
+        let attribute = &column.attribute;
+        let (oid, typmod) = base_type(attribute.type_oid, attribute.typmod);
+        if !fits_decimal(oid, typmod) {
+            return Err(Error::not_supported(format!(
+                "column \"{}\" of foreign table \"{}\" has the type {}, which DuckDB's DECIMAL \
+                 cannot hold",
+                attribute.name,
+                self.name,
+                catalog::type_name(attribute.type_oid, attribute.typmod)
+            ))
+            .hint("Declare it with at most 38 digits, or without precision."));
+        }
+        let Some(check) = Check::of(oid, typmod) else {
+            parameter::duck_type(attribute.type_oid, attribute.typmod).map_err(|_| {
+                Error::not_supported(format!(
+                    "column \"{}\" of foreign table \"{}\" has the type {}, which has no \
+                     equivalent in DuckDB",
+                    attribute.name,
+                    self.name,
+                    catalog::type_name(attribute.type_oid, attribute.typmod)
+                ))
+            })?;
+            return Ok(name.to_owned());
+        };
+        let message = format!("pg_pond 42804 {}", self.mismatch(column));
+        if !is_plain(&message) || !is_plain(name) {
+            return Err(Error::not_supported("a name holds a control character"));
+        }
+        let (before, after) = check.around(name, &message);
+        Ok(format!("{}{name}{}", hidden(&before), hidden(&after)))
+    }
+}
+
+/// A column of something else than a foreign table, held to the type that the statement was planned
+/// with; `what` names it in the error.
+///
+/// # Errors
+/// 0A000 for a type that DuckDB has nothing for.
+pub fn held_to_type(name: &str, oid: pg_sys::Oid, typmod: i32, what: &str) -> Result<String> {
+    let Some(check) = Check::of(oid, typmod) else {
+        parameter::duck_type(oid, typmod)?;
+        return Ok(name.to_owned());
+    };
+    let planned = catalog::type_name(oid, typmod);
+    let message = format!("pg_pond 42804 {what} was planned as {planned}, but is now ");
+    if !is_plain(&message) {
+        return Err(Error::not_supported("a name holds a control character"));
+    }
+    let (before, after) = check.around(name, &message);
+    Ok(format!("{}{name}{}", hidden(&before), hidden(&after)))
+}
+
+/// HV024 where the files lie outside of the server's location.
+fn check_location(table: &catalog::ForeignTable, source: &Source) -> Result<()> {
+    let Some(server) = catalog::server_by_oid(table.server) else { return Ok(()) };
+    let options: Vec<_> = server.options.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let spec = ServerSpec::new(&server.name, server.server_type.as_deref(), &options, &[])?;
+    source.check_location(&spec).map_err(|error| {
+        error.detail(format!("Foreign table \"{}\" reads it.", table.name)).hint(
+            "The server's location has changed since the table was made; \
+             ALTER FOREIGN TABLE … OPTIONS (SET path '…') moves the table.",
+        )
+    })
+}
+
+/// The files' columns for a message.
+fn listed(missing: &str, found: &[Column]) -> String {
+    const MOST: usize = 40;
+    let names: Vec<_> = found.iter().take(MOST).map(|c| format!("\"{}\"", c.name)).collect();
+    let more = if found.len() > MOST { ", …" } else { "" };
+    format!("The files do not have \"{missing}\"; they have {}{more}.", names.join(", "))
+}
+
+impl LakeColumn {
+    /// The DuckDB type by which files without types are read; `None` for types that only the
+    /// values decide.
+    fn read_type(&self) -> Option<String> {
+        let (oid, typmod) = base_type(self.attribute.type_oid, self.attribute.typmod);
+        if oid == pg_sys::BYTEAOID {
+            return Some("BLOB".into());
+        }
+        if let Some(check) = Check::of(oid, typmod) {
+            return check.cast;
+        }
+        match parameter::duck_type(oid, typmod) {
+            Ok(duck @ (LogicalType::List(_) | LogicalType::Json)) => Some(duck.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Whether the column takes values of a type that a file has.
+    fn takes(&self, found: &LogicalType) -> bool {
+        let (oid, typmod) = base_type(self.attribute.type_oid, self.attribute.typmod);
+        match Check::of(oid, typmod) {
+            Some(check) => check.takes(&found.to_string()),
+            None => types::becomes("", found, oid),
+        }
+    }
+}
+
+/// Whether a numeric's precision and scale, if it has any, are those of a DECIMAL.
+fn fits_decimal(oid: pg_sys::Oid, typmod: i32) -> bool {
+    if oid != pg_sys::NUMERICOID || typmod == -1 {
+        return true;
+    }
+    let duck = parameter::duck_type(oid, typmod);
+    duck.and_then(|duck| types::pg_type("", &duck)).is_ok_and(|found| found.typmod == typmod)
+}
+
+/// The type below all domains.
+fn base_type(oid: pg_sys::Oid, typmod: i32) -> (pg_sys::Oid, i32) {
+    let mut typmod = typmod;
+    // SAFETY: a catalog look-up of an existing type.
+    let oid = unsafe { pg_sys::getBaseTypeAndTypmod(oid, &raw mut typmod) };
+    (oid, typmod)
+}
+
+/// Which types of a file a column takes, and what they are cast to.
+struct Check {
+    /// Names of DuckDB types, as `typeof` gives them.
+    exact: Vec<&'static str>,
+    /// Patterns of such names.
+    like: Vec<String>,
+    /// The type that the column has in our SQL; `None` for what the file's own type decides.
+    cast: Option<String>,
+    /// A char(n) is padded to its length.
+    padded: Option<i32>,
+}
+
+const INTEGERS: [&str; 10] = [
+    "TINYINT",
+    "UTINYINT",
+    "SMALLINT",
+    "USMALLINT",
+    "INTEGER",
+    "UINTEGER",
+    "BIGINT",
+    "UBIGINT",
+    "HUGEINT",
+    "UHUGEINT",
+];
+
+/// The type of a column that holds nothing but NULLs, as DuckDB writes it.
+const NULL: &str = "\"NULL\"";
+
+impl Check {
+    /// `None` for types whose values pass as they are: arrays, jsonb.
+    fn of(type_oid: pg_sys::Oid, typmod: i32) -> Option<Self> {
+        let exact = |exact: &[&'static str], cast: &str| {
+            Some(Self {
+                exact: exact.to_vec(),
+                like: vec![],
+                cast: Some(cast.into()),
+                padded: None,
+            })
+        };
+        match type_oid {
+            pg_sys::BOOLOID => exact(&["BOOLEAN"], "BOOLEAN"),
+            pg_sys::INT2OID => exact(&INTEGERS, "SMALLINT"),
+            pg_sys::INT4OID => exact(&INTEGERS, "INTEGER"),
+            pg_sys::INT8OID => exact(&INTEGERS, "BIGINT"),
+            pg_sys::FLOAT4OID => {
+                exact(&["FLOAT", "TINYINT", "UTINYINT", "SMALLINT", "USMALLINT"], "FLOAT")
+            }
+            pg_sys::FLOAT8OID => {
+                let mut types = INTEGERS[..6].to_vec();
+                types.extend(["FLOAT", "DOUBLE"]);
+                exact(&types, "DOUBLE")
+            }
+            pg_sys::NUMERICOID => Some(Self::numeric(typmod)),
+            pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID => Some(Self {
+                exact: vec!["VARCHAR", "JSON"],
+                like: vec!["ENUM(%".into()],
+                cast: Some("VARCHAR".into()),
+                padded: (type_oid == pg_sys::BPCHAROID && typmod > 4).then_some(typmod - 4),
+            }),
+            pg_sys::JSONOID => exact(&["JSON"], "JSON"),
+            // There is no cast from GEOMETRY to BLOB; the values are the same bytes to us.
+            pg_sys::BYTEAOID => Some(Self {
+                exact: vec!["BLOB"],
+                like: vec!["GEOMETRY%".into()],
+                cast: None,
+                padded: None,
+            }),
+            pg_sys::UUIDOID => exact(&["UUID"], "UUID"),
+            pg_sys::DATEOID => exact(&["DATE"], "DATE"),
+            pg_sys::TIMEOID => exact(&["TIME", "TIME_NS"], "TIME"),
+            pg_sys::TIMETZOID => exact(&["TIME WITH TIME ZONE"], "TIME WITH TIME ZONE"),
+            pg_sys::TIMESTAMPOID => exact(
+                &["TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE"],
+                "TIMESTAMP",
+            ),
+            pg_sys::TIMESTAMPTZOID => {
+                exact(&["TIMESTAMP WITH TIME ZONE"], "TIMESTAMP WITH TIME ZONE")
+            }
+            pg_sys::INTERVALOID => exact(&["INTERVAL"], "INTERVAL"),
+            pg_sys::VARBITOID => exact(&["BIT"], "BIT"),
+            _ if types::is_enum(type_oid) => Some(Self {
+                exact: vec!["VARCHAR"],
+                like: vec!["ENUM(%".into()],
+                cast: Some("VARCHAR".into()),
+                padded: None,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Whether the check lets a type pass, as DuckDB writes it.
+    fn takes(&self, name: &str) -> bool {
+        let like = |pattern: &String| match pattern.split_once('%') {
+            Some((start, end)) => name.starts_with(start) && name.ends_with(end),
+            None => name == pattern,
+        };
+        self.exact.contains(&name) || name == NULL || self.like.iter().any(like)
+    }
+
+    /// numeric(p,s) takes integers, and decimals with no more digits behind the point; without
+    /// precision it takes any decimal as it is.
+    fn numeric(typmod: i32) -> Self {
+        match parameter::duck_type(pg_sys::NUMERICOID, typmod) {
+            Ok(LogicalType::Decimal { width, scale }) if typmod != -1 => Self {
+                exact: INTEGERS.to_vec(),
+                like: (0..=scale).map(|scale| format!("DECIMAL(%,{scale})")).collect(),
+                cast: Some(format!("DECIMAL({width},{scale})")),
+                padded: None,
+            },
+            _ => Self {
+                exact: vec!["UBIGINT", "HUGEINT", "UHUGEINT", "BIGNUM"],
+                like: vec!["DECIMAL(%".into()],
+                cast: None,
+                padded: None,
+            },
+        }
+    }
+
+    /// What stands before and behind the column's name.
+    fn around(&self, name: &str, message: &str) -> (String, String) {
+        let names = self.exact.iter().copied().chain([NULL]);
+        let names: Vec<_> = names.map(quote::literal).collect();
+        let mut tests = vec![format!("typeof({name}) IN ({})", names.join(", "))];
+        let likes = self.like.iter().map(|l| format!("typeof({name}) LIKE {}", quote::literal(l)));
+        tests.extend(likes);
+        let message = quote::literal(message);
+        let mut before = format!("CASE WHEN {} THEN ", tests.join(" OR "));
+        let mut after = format!(" ELSE error({message} || typeof({name})) END");
+        if let Some(cast) = &self.cast {
+            before = format!("CAST({before}");
+            after = format!("{after} AS {cast})");
+        }
+        if let Some(length) = self.padded {
+            before = format!(
+                "CASE WHEN length({name}) < {length} THEN rpad({name}, {length}, ' ') ELSE {before}"
+            );
+            after.push_str(" END");
+        }
+        (before, after)
+    }
+}
+
+/// Whether a range table entry reads a foreign table of the wrapper.
+///
+/// # Safety
+/// `rte` is a live range table entry.
+#[must_use]
+pub unsafe fn is_ours(rte: *mut pg_sys::RangeTblEntry) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        (*rte).rtekind == pg_sys::RTEKind::RTE_RELATION
+            && (*rte).relkind.cast_unsigned() == pg_sys::RELKIND_FOREIGN_TABLE
+            && catalog::is_our_foreign_table((*rte).relid)
+    }
+}
+
+/// Whether any foreign table of ours is read. It runs for every statement of the server.
+///
+/// # Safety
+/// A live query.
+#[must_use]
+pub unsafe fn reads_tables(query: *mut pg_sys::Query) -> bool {
+    // SAFETY: by contract; each cast follows the tag.
+    unsafe {
+        if (*query).hasSubLinks {
+            return nodes::walk(query.cast(), &mut |node| {
+                let tag = Tag::T_RangeTblEntry;
+                nodes::cast::<pg_sys::RangeTblEntry>(node, tag).is_some_and(|rte| is_ours(rte))
+            });
+        }
+        nodes::items::<pg_sys::RangeTblEntry>((*query).rtable).any(|rte| {
+            is_ours(rte)
+                || ((*rte).rtekind == pg_sys::RTEKind::RTE_SUBQUERY
+                    && !(*rte).subquery.is_null()
+                    && reads_tables((*rte).subquery))
+        }) || nodes::items::<pg_sys::CommonTableExpr>((*query).cteList).any(|cte| {
+            let inner = nodes::cast::<pg_sys::Query>((*cte).ctequery, Tag::T_Query);
+            inner.is_some_and(|inner| reads_tables(inner))
+        })
+    }
+}

@@ -1,0 +1,592 @@
+//! Aggregates and window functions.
+
+use duck::quotient;
+use pgrx::pg_sys;
+use pgrx::pg_sys::NodeTag as Tag;
+
+use super::expression::{
+    Decimal, Expression, MAX_WIDTH, check_groupable, check_sortable, is_known_at_start,
+    is_plain_type,
+};
+use super::functions;
+use super::literal;
+use super::translator::{Kept, Result, Translator, kept};
+use crate::guc;
+use crate::pg::{catalog, nodes};
+
+/// How an aggregate is called in DuckDB, and what makes its result PostgreSQL's.
+struct Form {
+    name: &'static str,
+    /// The type that the result is cast to.
+    cast: Option<&'static str>,
+    decimal: Option<Decimal>,
+    /// Its last bits depend on the order of the rows.
+    float: bool,
+    /// It depends on the order of the rows, which must therefore be given.
+    ordered: bool,
+    /// It must not be answered from statistics.
+    looks: bool,
+}
+
+impl Form {
+    fn plain(name: &'static str) -> Self {
+        Self { name, cast: None, decimal: None, float: false, ordered: false, looks: false }
+    }
+
+    fn cast(name: &'static str, cast: &'static str) -> Self {
+        Self { cast: Some(cast), ..Self::plain(name) }
+    }
+
+    fn float(name: &'static str) -> Self {
+        Self { float: true, ..Self::plain(name) }
+    }
+}
+
+/// The aggregates of one type of argument, by signature. min, max, count and the ordered ones are
+/// looked at in [`form`] itself.
+fn simple_form(signature: &str) -> Option<Form> {
+    Some(match signature {
+        "count()" => Form::plain("count"),
+        "count(any)" => Form::plain("count"),
+        "sum(int2)" | "sum(int4)" => Form::cast("sum", "BIGINT"),
+        "sum(int8)" => Form {
+            cast: Some("DECIMAL(38,0)"),
+            decimal: Some(Decimal { width: MAX_WIDTH, scale: 0 }),
+            ..Form::plain("sum")
+        },
+        "sum(float8)" => Form::float("sum"),
+        "avg(float8)" | "avg(float4)" => Form::float("avg"),
+        "bool_and(bool)" | "every(bool)" => Form::plain("bool_and"),
+        "bool_or(bool)" => Form::plain("bool_or"),
+        "bit_and(int2)" | "bit_and(int4)" | "bit_and(int8)" => Form::plain("bit_and"),
+        "bit_or(int2)" | "bit_or(int4)" | "bit_or(int8)" => Form::plain("bit_or"),
+        "bit_xor(int2)" | "bit_xor(int4)" | "bit_xor(int8)" => Form::plain("bit_xor"),
+        "stddev(float8)" | "stddev_samp(float8)" => Form::float("stddev_samp"),
+        "stddev_pop(float8)" => Form::float("stddev_pop"),
+        "variance(float8)" | "var_samp(float8)" => Form::float("var_samp"),
+        "var_pop(float8)" => Form::float("var_pop"),
+        "covar_pop(float8,float8)" => Form::float("covar_pop"),
+        "covar_samp(float8,float8)" => Form::float("covar_samp"),
+        "regr_count(float8,float8)" => Form::cast("regr_count", "BIGINT"),
+        "regr_avgx(float8,float8)" => Form::float("regr_avgx"),
+        "regr_avgy(float8,float8)" => Form::float("regr_avgy"),
+        "regr_sxx(float8,float8)" => Form::float("regr_sxx"),
+        "regr_syy(float8,float8)" => Form::float("regr_syy"),
+        "regr_sxy(float8,float8)" => Form::float("regr_sxy"),
+        "string_agg(text,text)" => Form { ordered: true, ..Form::plain("string_agg") },
+        "array_agg(anynonarray)" => Form { ordered: true, ..Form::plain("array_agg") },
+        _ => return None,
+    })
+}
+
+/// For docs and tests: the aggregates that are pushed down.
+pub const SIGNATURES: &[&str] = &[
+    "count(*)",
+    "count(any)",
+    "sum(int2)",
+    "sum(int4)",
+    "sum(int8)",
+    "sum(numeric)",
+    "sum(float8)",
+    "avg(int2)",
+    "avg(int4)",
+    "avg(int8)",
+    "avg(numeric)",
+    "avg(float4)",
+    "avg(float8)",
+    "min",
+    "max",
+    "bool_and(bool)",
+    "bool_or(bool)",
+    "every(bool)",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "stddev*(float8)",
+    "var*(float8)",
+    "covar_*",
+    "regr_*",
+    "string_agg(text,text) with ORDER BY",
+    "array_agg with ORDER BY",
+    "percentile_cont(float8)",
+    "percentile_disc",
+];
+
+/// The call of an aggregate without what stands around it.
+struct Parts {
+    distinct: bool,
+    order: String,
+    filter: String,
+}
+
+impl Translator {
+    /// # Safety
+    /// A live aggregate.
+    pub unsafe fn aggregate(&mut self, call: *mut pg_sys::Aggref) -> Result<Expression> {
+        // SAFETY: by contract.
+        unsafe {
+            if (*call).agglevelsup != 0 {
+                return kept("an aggregate of an outer query");
+            }
+            if let Some(level) = self.levels.last_mut() {
+                level.aggregated = true;
+            }
+            let signature = functions::signature((*call).aggfnoid)?;
+            if (*call).aggkind.cast_unsigned() == b'o' {
+                return self.percentile(call, &signature);
+            }
+            if (*call).aggkind.cast_unsigned() != b'n' || (*call).aggvariadic {
+                return kept(format!("aggregate {signature}"));
+            }
+            let entries: Vec<_> = nodes::items::<pg_sys::TargetEntry>((*call).args).collect();
+            let mut arguments = vec![];
+            for entry in entries.iter().filter(|entry| !(***entry).resjunk) {
+                arguments.push(self.expression((**entry).expr.cast())?);
+            }
+            let parts = self.aggregate_parts(call)?;
+            if parts.distinct && !parts.order.is_empty() && arguments.iter().any(|a| a.risky) {
+                return kept(
+                    "an ordered aggregate with DISTINCT of an expression that may raise errors",
+                );
+            }
+            let argument = entries.first().map(|entry| (**entry).expr.cast::<pg_sys::Node>());
+            if let Some(average) = self.average(&signature, &arguments, &parts, "") {
+                return average;
+            }
+            let form = form(&signature, argument, (*call).inputcollid, &arguments)?;
+            if form.name == "string_agg" {
+                let delimiter = entries.get(1).map(|entry| (**entry).expr.cast());
+                if delimiter.and_then(|node| literal::text(node)).is_none() {
+                    return kept("string_agg with a varying delimiter");
+                }
+            }
+            if form.ordered && parts.order.is_empty() {
+                return kept(format!("aggregate {signature} without ORDER BY"));
+            }
+            finish(&form, &arguments, &parts, (*call).aggstar, "")
+        }
+    }
+
+    /// avg of integers and numerics: the exact quotient, rounded as PostgreSQL rounds it.
+    fn average(
+        &mut self,
+        signature: &str,
+        arguments: &[Expression],
+        parts: &Parts,
+        over: &str,
+    ) -> Option<Result<Expression>> {
+        let scale = match signature {
+            "avg(int2)" | "avg(int4)" | "avg(int8)" => 0,
+            "avg(numeric)" => match arguments.first()?.decimal {
+                Some(decimal) => decimal.scale,
+                None => return Some(kept("a numeric of unknown precision")),
+            },
+            _ => return None,
+        };
+        let value = &arguments.first()?.sql;
+        let distinct = if parts.distinct { "DISTINCT " } else { "" };
+        let call = |name: &str| format!("{name}({distinct}{value}){}{over}", parts.filter);
+        let sum = format!("CAST({} AS DECIMAL(38,{scale}))", call("sum"));
+        let sql = format!("{}({sum}, {})", quotient::function_name(scale), call("count"));
+        let result = Decimal { width: MAX_WIDTH, scale: quotient::SCALE };
+        let all: Vec<_> = arguments.iter().collect();
+        let mut quotient = Expression::numeric(sql, result).with(&all);
+        quotient.scale = None;
+        quotient.inexact_scale = true;
+        Some(Ok(quotient))
+    }
+
+    /// # Safety
+    /// A live aggregate.
+    unsafe fn aggregate_parts(&mut self, call: *mut pg_sys::Aggref) -> Result<Parts> {
+        // SAFETY: by contract.
+        unsafe {
+            let distinct = !(*call).aggdistinct.is_null();
+            if distinct {
+                for entry in nodes::items::<pg_sys::TargetEntry>((*call).args) {
+                    let node = (*entry).expr.cast();
+                    if !(*entry).resjunk {
+                        let constant = nodes::is_a(node, Tag::T_Const);
+                        if !constant {
+                            check_groupable(pg_sys::exprType(node), pg_sys::exprCollation(node))?;
+                        }
+                    }
+                }
+            }
+            let filter = if (*call).aggfilter.is_null() {
+                String::new()
+            } else {
+                let condition = self.expression((*call).aggfilter.cast())?;
+                format!(" FILTER (WHERE {})", condition.sql)
+            };
+            let order = self.sort_keys((*call).aggorder, (*call).args)?;
+            Ok(Parts { distinct, order, filter })
+        }
+    }
+
+    /// `percentile_cont(p) WITHIN GROUP (ORDER BY x)` and `percentile_disc`.
+    ///
+    /// # Safety
+    /// A live ordered-set aggregate.
+    unsafe fn percentile(
+        &mut self,
+        call: *mut pg_sys::Aggref,
+        signature: &str,
+    ) -> Result<Expression> {
+        // SAFETY: by contract.
+        unsafe {
+            let direct: Vec<_> = nodes::items::<pg_sys::Node>((*call).aggdirectargs).collect();
+            let name = match signature {
+                "percentile_cont(float8,float8)" => "quantile_cont",
+                "percentile_disc(float8,anyelement)" => "quantile_disc",
+                _ => return kept(format!("aggregate {signature}")),
+            };
+            let fraction = direct.first().and_then(|node| {
+                let constant = nodes::cast::<pg_sys::Const>(*node, Tag::T_Const)?;
+                (!(*constant).constisnull)
+                    .then(|| f64::from_bits((*constant).constvalue.value() as u64))
+            });
+            let Some(fraction) = fraction.filter(|f| (0.0..=1.0).contains(f)) else {
+                return kept("a percentile that is no constant from 0 to 1");
+            };
+            let entry = nodes::items::<pg_sys::TargetEntry>((*call).args).next();
+            let sort = nodes::items::<pg_sys::SortGroupClause>((*call).aggorder).next();
+            let (Some(entry), Some(sort)) = (entry, sort) else {
+                return kept(format!("aggregate {signature}"));
+            };
+            let node = (*entry).expr.cast();
+            let (descending, _) = sort_direction(sort)?;
+            let oid = pg_sys::exprType(node);
+            check_sortable(oid, pg_sys::exprCollation(node))?;
+            if descending || !guc::pushdown_float_aggregates() && name == "quantile_cont" {
+                return kept(format!("aggregate {signature}"));
+            }
+            let value = self.expression(node)?;
+            let filter = if (*call).aggfilter.is_null() {
+                String::new()
+            } else {
+                format!(" FILTER (WHERE {})", self.expression((*call).aggfilter.cast())?.sql)
+            };
+            let decimal = value.decimal;
+            let sql = format!("{name}({}, {fraction}){filter}", value.sql);
+            Ok(Expression { sql, decimal, ..Expression::default() }.with(&[&value]))
+        }
+    }
+
+    /// # Safety
+    /// A live window function.
+    pub unsafe fn window_function(&mut self, call: *mut pg_sys::WindowFunc) -> Result<Expression> {
+        // SAFETY: by contract.
+        unsafe {
+            let signature = functions::signature((*call).winfnoid)?;
+            let over = format!(" OVER ({})", self.window((*call).winref)?);
+            let arguments = self.expressions((*call).args)?;
+            let nodes: Vec<_> = nodes::items::<pg_sys::Node>((*call).args).collect();
+            let filter = if (*call).aggfilter.is_null() {
+                String::new()
+            } else {
+                format!(" FILTER (WHERE {})", self.expression((*call).aggfilter.cast())?.sql)
+            };
+            let parts = Parts { distinct: false, order: String::new(), filter };
+            let texts: Vec<_> = arguments.iter().map(|part| part.sql.as_str()).collect();
+            let all: Vec<_> = arguments.iter().collect();
+            if (*call).winagg {
+                if signature.starts_with("avg(") && !signature.contains("float") {
+                    return kept("avg of exact numbers as a window function");
+                }
+                let form =
+                    form(&signature, nodes.first().copied(), (*call).inputcollid, &arguments)?;
+                if form.ordered {
+                    return kept(format!("window function {signature}"));
+                }
+                return finish(&form, &arguments, &parts, (*call).winstar, &over);
+            }
+            let plain = |name: &str| Ok(Expression::new(format!("{name}(){over}")));
+            match &*signature {
+                "row_number()" => plain("row_number"),
+                "rank()" => plain("rank"),
+                "dense_rank()" => plain("dense_rank"),
+                "percent_rank()" => plain("percent_rank"),
+                "cume_dist()" => plain("cume_dist"),
+                "ntile(int4)" => match literal::integer(nodes[0]) {
+                    Some(count) if count > 0 => {
+                        Ok(Expression::new(format!("CAST(ntile({count}){over} AS INTEGER)")))
+                    }
+                    _ => kept("ntile with a varying number"),
+                },
+                "lag(anyelement)"
+                | "lead(anyelement)"
+                | "first_value(anyelement)"
+                | "last_value(anyelement)"
+                | "lag(anyelement,int4)"
+                | "lead(anyelement,int4)"
+                | "lag(anycompatible,int4,anycompatible)"
+                | "lead(anycompatible,int4,anycompatible)"
+                | "nth_value(anyelement,int4)" => {
+                    let offset = nodes.get(1).map(|node| literal::integer(*node));
+                    if offset.is_some_and(|offset| offset.is_none_or(|offset| offset < 1)) {
+                        return kept(format!("window function {signature} with a varying offset"));
+                    }
+                    let name = signature.split('(').next().unwrap_or_default();
+                    let mut decimal = arguments[0].decimal;
+                    let mut texts: Vec<String> = texts.iter().map(|t| (*t).to_owned()).collect();
+                    if let (Some(own), Some(other)) = (decimal, arguments.get(2)) {
+                        let default =
+                            other.decimal.ok_or(Kept("a numeric of unknown precision".into()))?;
+                        let unified = own.unify(default);
+                        texts[0] = arguments[0].to_decimal(unified);
+                        texts[2] = other.to_decimal(unified);
+                        decimal = Some(unified);
+                    }
+                    if pg_sys::exprType(nodes[0]) == pg_sys::NUMERICOID && decimal.is_none() {
+                        return kept("a numeric of unknown precision");
+                    }
+                    let sql = format!("{name}({}){over}", texts.join(", "));
+                    Ok(Expression { sql, decimal, ..Expression::default() }.with(&all))
+                }
+                _ => kept(format!("window function {signature}")),
+            }
+        }
+    }
+
+    /// What stands between the brackets of OVER.
+    ///
+    /// # Safety
+    /// The innermost level's query is live.
+    unsafe fn window(&mut self, reference: pg_sys::Index) -> Result<String> {
+        // SAFETY: by contract.
+        unsafe {
+            let Some(level) = self.levels.last() else { return kept("a window") };
+            let (clauses, targets) = ((*level.query).windowClause, (*level.query).targetList);
+            let clause = nodes::items::<pg_sys::WindowClause>(clauses)
+                .find(|clause| (**clause).winref == reference);
+            let Some(clause) = clause else { return kept("a window") };
+            let mut parts = vec![];
+            let mut partition = vec![];
+            for group in nodes::items::<pg_sys::SortGroupClause>((*clause).partitionClause) {
+                let node = target_of(group, targets)?;
+                check_groupable(pg_sys::exprType(node), pg_sys::exprCollation(node))?;
+                let node = self.simplified(node);
+                partition.push(self.expression(node)?.sql);
+            }
+            if !partition.is_empty() {
+                parts.push(format!("PARTITION BY {}", partition.join(", ")));
+            }
+            let order = self.sort_keys((*clause).orderClause, targets)?;
+            if !order.is_empty() {
+                parts.push(order.trim_start().to_owned());
+            }
+            parts.extend(self.frame(clause)?);
+            Ok(parts.join(" "))
+        }
+    }
+
+    /// The frame, unless it is the default one, which is the same in both.
+    ///
+    /// # Safety
+    /// A live window clause.
+    unsafe fn frame(&mut self, clause: *mut pg_sys::WindowClause) -> Result<Option<String>> {
+        // SAFETY: by contract.
+        unsafe {
+            let options = (*clause).frameOptions.cast_unsigned();
+            let has = |flag: u32| options & flag != 0;
+            if !has(pg_sys::FRAMEOPTION_NONDEFAULT) {
+                return Ok(None);
+            }
+            let mode = if has(pg_sys::FRAMEOPTION_ROWS) {
+                "ROWS"
+            } else if has(pg_sys::FRAMEOPTION_GROUPS) {
+                "GROUPS"
+            } else {
+                "RANGE"
+            };
+            let (first, last) =
+                (self.simplified((*clause).startOffset), self.simplified((*clause).endOffset));
+            let offset = |node: *mut pg_sys::Node| match literal::integer(node) {
+                Some(offset) if offset >= 0 && mode != "RANGE" => Ok(offset.to_string()),
+                _ => kept(format!("a {mode} frame with this offset")),
+            };
+            let start = if has(pg_sys::FRAMEOPTION_START_UNBOUNDED_PRECEDING) {
+                "UNBOUNDED PRECEDING".to_owned()
+            } else if has(pg_sys::FRAMEOPTION_START_CURRENT_ROW) {
+                "CURRENT ROW".to_owned()
+            } else if has(pg_sys::FRAMEOPTION_START_OFFSET_PRECEDING) {
+                format!("{} PRECEDING", offset(first)?)
+            } else if has(pg_sys::FRAMEOPTION_START_OFFSET_FOLLOWING) {
+                format!("{} FOLLOWING", offset(first)?)
+            } else {
+                return kept("a frame that starts at the end");
+            };
+            let end = if has(pg_sys::FRAMEOPTION_END_UNBOUNDED_FOLLOWING) {
+                "UNBOUNDED FOLLOWING".to_owned()
+            } else if has(pg_sys::FRAMEOPTION_END_CURRENT_ROW) {
+                "CURRENT ROW".to_owned()
+            } else if has(pg_sys::FRAMEOPTION_END_OFFSET_PRECEDING) {
+                format!("{} PRECEDING", offset(last)?)
+            } else if has(pg_sys::FRAMEOPTION_END_OFFSET_FOLLOWING) {
+                format!("{} FOLLOWING", offset(last)?)
+            } else {
+                return kept("a frame that ends at the start");
+            };
+            let exclude = if has(pg_sys::FRAMEOPTION_EXCLUDE_CURRENT_ROW) {
+                " EXCLUDE CURRENT ROW"
+            } else if has(pg_sys::FRAMEOPTION_EXCLUDE_GROUP) {
+                " EXCLUDE GROUP"
+            } else if has(pg_sys::FRAMEOPTION_EXCLUDE_TIES) {
+                " EXCLUDE TIES"
+            } else {
+                ""
+            };
+            Ok(Some(format!("{mode} BETWEEN {start} AND {end}{exclude}")))
+        }
+    }
+
+    /// ` ORDER BY …`, or nothing.
+    ///
+    /// # Safety
+    /// Live lists; the targets hold what the clauses refer to.
+    pub unsafe fn sort_keys(
+        &mut self,
+        clauses: *mut pg_sys::List,
+        targets: *mut pg_sys::List,
+    ) -> Result<String> {
+        // SAFETY: by contract.
+        unsafe {
+            let mut keys = vec![];
+            for clause in nodes::items::<pg_sys::SortGroupClause>(clauses) {
+                let node = self.simplified(target_of(clause, targets)?);
+                // It orders nothing, and DuckDB might take it for a position.
+                if is_known_at_start(node) {
+                    continue;
+                }
+                check_sortable(pg_sys::exprType(node), pg_sys::exprCollation(node))?;
+                let (descending, nulls_first) = sort_direction(clause)?;
+                let key = self.expression(node)?;
+                keys.push(format!(
+                    "{} {} NULLS {}",
+                    key.sql,
+                    if descending { "DESC" } else { "ASC" },
+                    if nulls_first { "FIRST" } else { "LAST" }
+                ));
+            }
+            Ok(if keys.is_empty() {
+                String::new()
+            } else {
+                format!(" ORDER BY {}", keys.join(", "))
+            })
+        }
+    }
+}
+
+/// # Safety
+/// A live expression.
+unsafe fn form(
+    signature: &str,
+    argument: Option<*mut pg_sys::Node>,
+    collation: pg_sys::Oid,
+    arguments: &[Expression],
+) -> Result<Form> {
+    if let Some(form) = simple_form(signature) {
+        if form.float && !guc::pushdown_float_aggregates() {
+            return kept(format!("aggregate {signature} (see duckdb.pushdown_float_aggregates)"));
+        }
+        if form.name == "array_agg" {
+            // SAFETY: by contract.
+            let oid = argument.map_or(pg_sys::InvalidOid, |node| unsafe { pg_sys::exprType(node) });
+            if !is_plain_type(oid) {
+                return kept(format!("array_agg of type {}", catalog::type_name(oid, -1)));
+            }
+        }
+        return Ok(form);
+    }
+    let (name, _) = signature.split_once('(').unwrap_or((signature, ""));
+    let (Some(first), Some(argument)) = (arguments.first(), argument) else {
+        return kept(format!("aggregate {signature}"));
+    };
+    match name {
+        "sum" if signature == "sum(numeric)" => {
+            let scale = first.decimal.ok_or(Kept("a numeric of unknown precision".into()))?.scale;
+            Ok(Form { decimal: Some(Decimal { width: MAX_WIDTH, scale }), ..Form::plain("sum") })
+        }
+        "min" | "max" => {
+            // SAFETY: by contract.
+            let oid = unsafe { pg_sys::exprType(argument) };
+            check_sortable(oid, collation)?;
+            if oid == pg_sys::NUMERICOID && first.decimal.is_none() {
+                return kept("a numeric of unknown precision");
+            }
+            let form = Form::plain(if name == "min" { "min" } else { "max" });
+            // Over files that may have NaN, DuckDB 1.5.5 takes it for the maximum of any column
+            // whose statistics it answers from; with a filter it looks.
+            let looks = matches!(oid, pg_sys::FLOAT4OID | pg_sys::FLOAT8OID);
+            Ok(Form { decimal: first.decimal, looks, ..form })
+        }
+        _ => kept(format!("aggregate {signature}")),
+    }
+}
+
+fn finish(
+    form: &Form,
+    arguments: &[Expression],
+    parts: &Parts,
+    star: bool,
+    over: &str,
+) -> Result<Expression> {
+    let texts: Vec<_> = arguments.iter().map(|part| part.sql.as_str()).collect();
+    let inside = if star { "*".to_owned() } else { texts.join(", ") };
+    let distinct = if parts.distinct { "DISTINCT " } else { "" };
+    let Parts { order, filter, .. } = parts;
+    let filter = match (form.looks, filter.as_str()) {
+        (true, "") => format!(" FILTER (WHERE {inside} IS NOT NULL)"),
+        _ => filter.clone(),
+    };
+    // The order matters to some only, and costs.
+    let order = if form.ordered { order.as_str() } else { "" };
+    let sql = format!("{}({distinct}{inside}{order}){filter}{over}", form.name);
+    let sql = match form.cast {
+        Some(cast) => format!("CAST({sql} AS {cast})"),
+        None => sql,
+    };
+    let all: Vec<_> = arguments.iter().collect();
+    // A sum has as many digits behind the point as the longest of its values.
+    let scale = arguments
+        .first()
+        .filter(|argument| argument.inexact_scale && form.name == "sum")
+        .and_then(Expression::scale)
+        .map(|scale| format!("max({scale}){filter}{over}"));
+    Ok(Expression { sql, scale, decimal: form.decimal, ..Expression::default() }.with(&all))
+}
+
+/// The expression that a sort or group clause refers to.
+///
+/// # Safety
+/// Live nodes.
+pub unsafe fn target_of(
+    clause: *mut pg_sys::SortGroupClause,
+    targets: *mut pg_sys::List,
+) -> Result<*mut pg_sys::Node> {
+    // SAFETY: by contract.
+    unsafe {
+        nodes::items::<pg_sys::TargetEntry>(targets)
+            .find(|entry| (**entry).ressortgroupref == (*clause).tleSortGroupRef)
+            .map(|entry| (*entry).expr.cast())
+            .ok_or(Kept("a sort key".into()))
+    }
+}
+
+/// Whether descending, and whether NULLs come first.
+///
+/// # Safety
+/// A live clause.
+pub unsafe fn sort_direction(clause: *mut pg_sys::SortGroupClause) -> Result<(bool, bool)> {
+    // SAFETY: by contract.
+    unsafe {
+        let operator = (*clause).sortop;
+        let own = operator.to_u32() < pg_sys::FirstNormalObjectId;
+        match nodes::str_at(pg_sys::get_opname(operator)).as_str() {
+            "<" if own => Ok((false, (*clause).nulls_first)),
+            ">" if own => Ok((true, (*clause).nulls_first)),
+            other => kept(format!("ORDER BY USING {other}")),
+        }
+    }
+}

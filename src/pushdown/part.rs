@@ -1,0 +1,117 @@
+//! The parts of the statement that is being planned: what a call of `duckdb.pushed` stands for. The
+//! call has the part's number, which is drawn by lot and known to nobody else, so that no text of a
+//! user's can name one.
+
+use std::cell::{Cell, RefCell};
+
+use pgrx::pg_sys;
+
+use super::ship::Ship;
+use crate::guc;
+
+/// A query, or a part of one, in DuckDB's SQL.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub id: i64,
+    /// With its hidden parts marked.
+    pub sql: String,
+    pub servers: Vec<u32>,
+    pub relations: Vec<String>,
+    pub role: u32,
+    /// The texts of `duckdb.query` that it holds.
+    pub texts: Vec<String>,
+    pub ships: Vec<Ship>,
+    /// The same in PostgreSQL.
+    pub local: *mut pg_sys::Query,
+}
+
+#[derive(Default)]
+struct Planning {
+    parts: Vec<Part>,
+    /// What stays in PostgreSQL, and why.
+    kept: Vec<String>,
+}
+
+thread_local! {
+    /// One for each planner call that is under way: planning may call the planner.
+    static PLANNING: RefCell<Vec<Planning>> = const { RefCell::new(Vec::new()) };
+}
+
+thread_local! {
+    /// How many plans without pushdown are being made.
+    static DISABLED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether anything is pushed down at all.
+#[must_use]
+pub fn is_enabled() -> bool {
+    guc::enable_pushdown() && DISABLED.get() == 0
+}
+
+/// Plans without pushdown.
+pub fn without<T>(work: impl FnOnce() -> T) -> T {
+    struct Enable;
+    impl Drop for Enable {
+        fn drop(&mut self) {
+            DISABLED.set(DISABLED.get().saturating_sub(1));
+        }
+    }
+    DISABLED.set(DISABLED.get() + 1);
+    let _enable = Enable;
+    work()
+}
+
+/// Lives as long as a planner call.
+pub struct Scope(());
+
+impl Scope {
+    #[must_use]
+    pub fn open() -> Self {
+        PLANNING.with_borrow_mut(|stack| stack.push(Planning::default()));
+        Self(())
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        PLANNING.with_borrow_mut(|stack| stack.pop());
+    }
+}
+
+/// Keeps a part and gives it its number.
+#[must_use]
+pub fn add(mut part: Part) -> i64 {
+    // SAFETY: fills the eight bytes.
+    unsafe { pg_sys::pg_strong_random((&raw mut part.id).cast(), size_of::<i64>()) };
+    let id = part.id;
+    PLANNING.with_borrow_mut(|stack| {
+        if let Some(planning) = stack.last_mut() {
+            planning.parts.push(part);
+        }
+    });
+    id
+}
+
+/// The part with this number.
+#[must_use]
+pub fn find(id: i64) -> Option<Part> {
+    PLANNING.with_borrow(|stack| {
+        stack.iter().rev().flat_map(|planning| &planning.parts).find(|part| part.id == id).cloned()
+    })
+}
+
+pub fn add_reason(reason: String) {
+    PLANNING.with_borrow_mut(|stack| {
+        if let Some(planning) = stack.last_mut()
+            && !planning.kept.contains(&reason)
+        {
+            planning.kept.push(reason);
+        }
+    });
+}
+
+/// What stays in PostgreSQL of the statement that is being planned.
+#[must_use]
+pub fn reasons() -> Vec<String> {
+    PLANNING.with_borrow(|stack| stack.last().map(|p| p.kept.clone()).unwrap_or_default())
+}

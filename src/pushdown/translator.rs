@@ -1,0 +1,282 @@
+//! The state of one translation: the levels of nested queries, what has been used, and whose rights
+//! count.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgrx::pg_sys;
+
+use super::expression::{Decimal, Expression};
+use super::ship::Ship;
+use crate::pg::nodes;
+
+/// Why something stays in PostgreSQL: the name of a construct.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept(pub String);
+
+pub type Result<T> = std::result::Result<T, Kept>;
+
+/// # Errors
+/// Always.
+pub fn kept<T>(reason: impl Into<String>) -> Result<T> {
+    Err(Kept(reason.into()))
+}
+
+/// One column of a FROM item.
+#[derive(Clone, Debug)]
+pub struct ItemColumn {
+    /// Under which name the item has it.
+    pub name: String,
+    pub decimal: Option<Decimal>,
+    pub inexact_scale: bool,
+}
+
+/// A FROM item: where its columns are found.
+#[derive(Clone, Debug, Default)]
+pub struct Item {
+    pub alias: String,
+    /// By attribute number, from 0; `None` for dropped ones.
+    pub columns: Vec<Option<ItemColumn>>,
+    /// Why columns are missing, by attribute number.
+    pub missing: Vec<(i16, Kept)>,
+    /// The attribute numbers that were used.
+    pub used: BTreeSet<i16>,
+    /// Conditions that PostgreSQL checks where it reads the item's rows to ship them.
+    pub own_conditions: Vec<*mut pg_sys::Node>,
+    /// What the item is, once everything that uses it is known: its place in the text.
+    pub text: ItemText,
+}
+
+/// How an item's text is made.
+#[derive(Clone, Debug, Default)]
+pub enum ItemText {
+    /// Not made yet, or not in the FROM clause by itself (a join's alias).
+    #[default]
+    None,
+    /// A foreign table; its columns are listed when all uses are known.
+    Table(pg_sys::Oid),
+    /// Rows that PostgreSQL gives, by the name under which reasons call it.
+    Shipped(String),
+    /// Whole.
+    Text(String),
+}
+
+/// One level of nested queries.
+pub struct Level {
+    pub query: *mut pg_sys::Query,
+    /// By range table index, from 1.
+    pub items: Vec<Item>,
+    /// Whether an aggregate of this level stands in the SQL.
+    pub aggregated: bool,
+    /// The CTEs of this level that are used: names in PostgreSQL and in our SQL, columns, and text.
+    pub ctes: Vec<Cte>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Cte {
+    pub name: String,
+    pub alias: String,
+    pub columns: Vec<Option<ItemColumn>>,
+    pub missing: Vec<(i16, Kept)>,
+    pub text: String,
+}
+
+/// The translation of one part.
+#[derive(Default)]
+pub struct Translator {
+    /// What `$1` and so on stand for.
+    pub arguments: Vec<*mut pg_sys::Node>,
+    pub servers: BTreeSet<u32>,
+    /// The columns that are read of each foreign table.
+    pub columns: BTreeMap<u32, BTreeSet<i16>>,
+    pub relations: Vec<String>,
+    /// As whom access to the relations is checked; InvalidOid is whoever runs the plan.
+    pub role: Option<pg_sys::Oid>,
+    /// The plan holds for the role that plans it only.
+    pub depends_on_role: bool,
+    /// The texts of `duckdb.query` that the part holds, with their names in the SQL.
+    pub texts: Vec<(String, String)>,
+    /// A condition must not be checked before another one, for rows that the role may not see.
+    pub barrier: bool,
+    /// A condition that may raise errors was translated.
+    pub risky_condition: bool,
+    /// Text for which a file listing would be taken literally, and text that needs patterns.
+    pub reads_lake_format: bool,
+    pub reads_pattern: bool,
+    /// What PostgreSQL reads and hands over.
+    pub ships: Vec<Ship>,
+    pub levels: Vec<Level>,
+    aliases: BTreeSet<String>,
+    /// How many expressions are around the one at hand.
+    pub depth: u32,
+    pub case_tests: Vec<Expression>,
+    pub sublink_columns: Vec<Vec<Expression>>,
+    /// Stands for the planner's in const folding.
+    pub planner: *mut pg_sys::PlannerInfo,
+}
+
+impl Translator {
+    #[must_use]
+    pub fn new(planner: *mut pg_sys::PlannerInfo) -> Self {
+        Self { planner, ..Self::default() }
+    }
+
+    /// A name for a FROM item that nothing else in the text has.
+    pub fn alias(&mut self, name: &str) -> String {
+        let plain: String = name.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
+        let plain = if plain.is_empty() { "item".to_owned() } else { plain.to_lowercase() };
+        let mut alias = plain.clone();
+        let mut number = 1;
+        while !self.aliases.insert(alias.clone()) {
+            number += 1;
+            alias = format!("{plain}_{number}");
+        }
+        alias
+    }
+
+    /// Runs a step whose failure leaves nothing behind.
+    ///
+    /// # Errors
+    /// The step's own.
+    pub fn attempt<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let (arguments, relations, ships, texts) =
+            (self.arguments.len(), self.relations.len(), self.ships.len(), self.texts.len());
+        let (levels, tests, links) =
+            (self.levels.len(), self.case_tests.len(), self.sublink_columns.len());
+        let servers = self.servers.clone();
+        let flags = (
+            self.role,
+            self.depends_on_role,
+            self.barrier,
+            self.risky_condition,
+            self.reads_lake_format,
+            self.reads_pattern,
+        );
+        let outcome = step(self);
+        if outcome.is_err() {
+            self.arguments.truncate(arguments);
+            self.relations.truncate(relations);
+            self.ships.truncate(ships);
+            self.texts.truncate(texts);
+            self.levels.truncate(levels);
+            self.case_tests.truncate(tests);
+            self.sublink_columns.truncate(links);
+            self.servers = servers;
+            (
+                self.role,
+                self.depends_on_role,
+                self.barrier,
+                self.risky_condition,
+                self.reads_lake_format,
+                self.reads_pattern,
+            ) = flags;
+        }
+        outcome
+    }
+
+    /// Folds constants, and inlines SQL functions, as PostgreSQL's planner would.
+    ///
+    /// # Safety
+    /// A live expression.
+    #[must_use]
+    pub unsafe fn simplified(&self, node: *mut pg_sys::Node) -> *mut pg_sys::Node {
+        if node.is_null() {
+            return node;
+        }
+        // SAFETY: by contract; the planner's structure holds what the function looks at.
+        unsafe { pg_sys::eval_const_expressions(self.planner, node) }
+    }
+
+    /// # Safety
+    /// A live Var of the innermost level.
+    pub unsafe fn variable(&mut self, var: *mut pg_sys::Var) -> Result<Expression> {
+        // SAFETY: by contract.
+        unsafe {
+            let up = usize::try_from((*var).varlevelsup).unwrap_or(usize::MAX);
+            let Some(depth) = self.levels.len().checked_sub(up.saturating_add(1)) else {
+                return kept("a column of an outer query");
+            };
+            let Ok(index) = usize::try_from((*var).varno) else {
+                return kept("a special variable");
+            };
+            let rte = pg_sys::list_nth((*self.levels[depth].query).rtable, (*var).varno - 1)
+                .cast::<pg_sys::RangeTblEntry>();
+            let number = (*var).varattno;
+            if number == 0 {
+                return kept("a whole row");
+            }
+            if number < 0 {
+                return kept("a system column");
+            }
+            if let Some(meaning) = meaning_of_alias(rte, number) {
+                // In the level of the join, whose expressions are its own.
+                let inner = self.levels.split_off(depth + 1);
+                let made = self.expression(meaning);
+                self.levels.extend(inner);
+                return made;
+            }
+            let Some(item) = self.levels[depth].items.get_mut(index - 1) else {
+                return kept("a column of an unknown item");
+            };
+            let column = usize::try_from(number - 1).ok().and_then(|at| item.columns.get(at));
+            let Some(Some(column)) = column else {
+                let missing = item.missing.iter().find(|(missing, _)| *missing == number);
+                let unknown = || Kept("a column of an item that is not translated".into());
+                return Err(missing.map_or_else(unknown, |(_, reason)| reason.clone()));
+            };
+            item.used.insert(number);
+            let sql = format!(
+                "{}.{}",
+                duck::quote::identifier(&item.alias),
+                duck::quote::identifier(&column.name)
+            );
+            Ok(Expression {
+                sql,
+                decimal: column.decimal,
+                inexact_scale: column.inexact_scale,
+                ..Expression::default()
+            })
+        }
+    }
+
+    /// Notes a relation: all of a part's are read as the same role.
+    ///
+    /// # Errors
+    /// Two roles.
+    pub fn read_as(&mut self, role: pg_sys::Oid) -> Result<()> {
+        match self.role {
+            None => self.role = Some(role),
+            Some(known) if known == role => {}
+            Some(known) => {
+                // One of them is whoever runs the plan.
+                let current = crate::pg::acl::current_role();
+                let meant = |role| if role == pg_sys::InvalidOid { current } else { role };
+                if meant(known) != meant(role) {
+                    return kept("relations that are read as different roles");
+                }
+                self.role = Some(meant(role));
+                self.depends_on_role = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a column of a join's alias, or of a grouping, stands for.
+///
+/// # Safety
+/// A live range table entry.
+unsafe fn meaning_of_alias(
+    rte: *mut pg_sys::RangeTblEntry,
+    number: i16,
+) -> Option<*mut pg_sys::Node> {
+    // SAFETY: by contract.
+    unsafe {
+        let list = match (*rte).rtekind {
+            pg_sys::RTEKind::RTE_JOIN => (*rte).joinaliasvars,
+            #[cfg(feature = "pg18")]
+            pg_sys::RTEKind::RTE_GROUP => (*rte).groupexprs,
+            _ => return None,
+        };
+        nodes::items::<pg_sys::Node>(list).nth(usize::try_from(number - 1).ok()?)
+    }
+}

@@ -1,0 +1,146 @@
+//! Rows that PostgreSQL has read, handed to DuckDB as temporary tables of the connection that runs a
+//! statement over them.
+//!
+//! ```text
+//! open()  →  table()  append()…  table()  append()…  →  finish()  →  start_scan()
+//! ```
+//!
+//! The tables are there for that one statement; a rescan ships again. Every wait answers to cancel,
+//! and dropping any of the stages stops what DuckDB does.
+
+use std::sync::Arc;
+
+use duck::appender::TempTable;
+use duck::loader::{Loaded, Loader};
+use duck::scan::Scan;
+use duck::{LogicalType, RowChunk};
+use pgrx::pg_sys;
+
+use super::{
+    Engine, Entry, Request, RunningScan, access, engine, log_sql, parts, timezone, wait_for,
+};
+use crate::error::{Error, Result};
+use crate::pg::progress;
+
+/// A connection whose tables are being filled.
+pub struct Shipment {
+    loader: Loader,
+    engine: Arc<Engine>,
+    role: pg_sys::Oid,
+    tables: usize,
+}
+
+/// Connects to the instance on which `role` is going to run `sql`, through `entry`.
+///
+/// # Errors
+/// As [`engine()`].
+pub fn open(role: pg_sys::Oid, entry: &Entry, sql: &str) -> Result<Shipment> {
+    let engine = engine(role, entry, sql)?;
+    let (pool, wake) = parts()?;
+    let loader = Loader::start(&pool, &wake, engine.instance())?;
+    Ok(Shipment { loader, engine, role, tables: 0 })
+}
+
+/// The name of a shipment's table: the first has number 0. It needs no quotes; `temp.` may stand
+/// before it. Its columns are called c0, c1 and so on.
+#[must_use]
+pub fn table_name(number: usize) -> String {
+    TempTable::name_of(number)
+}
+
+impl Shipment {
+    /// Creates the next table, for the rows that come from now on.
+    ///
+    /// # Errors
+    /// DuckDB's, about what was shipped before.
+    pub fn table(&mut self, types: &Arc<[LogicalType]>) -> Result<()> {
+        self.wait_for_room()?;
+        self.loader.table(TempTable::new(self.tables, Arc::clone(types)));
+        self.tables += 1;
+        Ok(())
+    }
+
+    /// Ships rows of the last table, once the driver thread keeps up.
+    ///
+    /// # Errors
+    /// DuckDB's, about what was shipped before.
+    pub fn append(&mut self, rows: RowChunk) -> Result<()> {
+        self.wait_for_room()?;
+        self.loader.rows(rows);
+        Ok(())
+    }
+
+    /// Waits until DuckDB has all rows.
+    ///
+    /// # Errors
+    /// DuckDB's.
+    pub fn finish(self) -> Result<Shipped> {
+        self.loader.finish();
+        let loaded = wait_for(|| self.loader.poll_loaded().map_err(Error::from).transpose())??;
+        Ok(Shipped { loaded, engine: self.engine, role: self.role })
+    }
+
+    fn wait_for_room(&self) -> Result<()> {
+        wait_for(|| match self.loader.poll_room() {
+            Ok(true) => Some(Ok(())),
+            Ok(false) => None,
+            Err(error) => Some(Err(Error::from(error))),
+        })?
+    }
+}
+
+/// A connection whose tables are filled.
+pub struct Shipped {
+    loaded: Loaded,
+    engine: Arc<Engine>,
+    role: pg_sys::Oid,
+}
+
+/// As [`super::start_scan`], over the tables of `shipped`, by the role that they were shipped for.
+/// Each of `user_texts` is a query that a user wrote and that is part of the request's text; these
+/// are also checked alone, as the tables are not for them. (They must not be able to name the
+/// tables' columns either: a sub-query in FROM sees the items before it, a CTE does not.)
+///
+/// # Errors
+/// As [`super::start_scan`].
+pub fn start_scan(
+    mut request: Request,
+    user_texts: Vec<String>,
+    shipped: Shipped,
+) -> Result<RunningScan> {
+    let Shipped { loaded, engine, role } = shipped;
+    log_sql(&request.sql);
+    let (pool, wake) = parts()?;
+    let timezone = timezone();
+    let values = std::mem::take(&mut request.values);
+    let measured = progress::is_available();
+    let scan = Scan::start_on(&pool, &wake, loaded, values, move |connection, values| {
+        if measured {
+            duck::open::measure_progress(connection)?;
+        }
+        for text in &user_texts {
+            engine.check_user_text(text, values)?;
+        }
+        engine.prepare_request(connection, &request, values, &timezone)
+    })?;
+    Ok(RunningScan { scan, role })
+}
+
+/// As [`super::explain`], of a statement over shipped tables of these types.
+///
+/// # Errors
+/// As [`super::explain`].
+pub fn explain(
+    role: pg_sys::Oid,
+    original: &str,
+    sql: &str,
+    entry: Entry,
+    tables: Vec<Arc<[LogicalType]>>,
+) -> Result<String> {
+    let engine = engine(role, &entry, original)?;
+    let (original, sql, timezone) = (original.to_owned(), sql.to_owned(), timezone());
+    let plan = super::run(move |control| {
+        engine.explain_over(control, &original, &sql, &timezone, &entry, &tables)
+    });
+    plan.map_err(|error| access::explain_outside(error, role))
+}
