@@ -311,11 +311,12 @@ pub unsafe fn mutate(node: *mut pg_sys::Node, visit: MutateFn<'_>) -> *mut pg_sy
             }
             if is_a(node, pg_sys::NodeTag::T_Query) {
                 mutation.depth += 1;
-                let copy = mutate_query(node.cast(), mutator, context);
+                let declared = Some(as_declared(mutator));
+                let copy = query_mutator(node.cast(), declared, context, 0);
                 (*context.cast::<Mutation<'_>>()).depth -= 1;
                 return copy.cast();
             }
-            mutate_expression(node, mutator, context)
+            expression_mutator(node, Some(as_declared(mutator)), context)
         }
     }
     let mut mutation = Mutation { visit, depth: 0 };
@@ -326,49 +327,25 @@ pub unsafe fn mutate(node: *mut pg_sys::Node, visit: MutateFn<'_>) -> *mut pg_sy
 type Mutator =
     unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut std::ffi::c_void) -> *mut pg_sys::Node;
 
-/// # Safety
-/// As `expression_tree_mutator` of nodes/nodeFuncs.h.
-unsafe fn mutate_expression(
-    node: *mut pg_sys::Node,
-    mutator: Mutator,
-    context: *mut std::ffi::c_void,
-) -> *mut pg_sys::Node {
-    // SAFETY: by contract. Until version 15 the header declares the callback without parameters.
-    unsafe {
-        #[cfg(any(feature = "pg14", feature = "pg15"))]
-        {
-            let mutator = std::mem::transmute::<
-                Mutator,
-                unsafe extern "C-unwind" fn() -> *mut pg_sys::Node,
-            >(mutator);
-            pg_sys::expression_tree_mutator(node, Some(mutator), context)
-        }
-        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-        pg_sys::expression_tree_mutator_impl(node, Some(mutator), context)
-    }
+/// Until version 15 the headers declare the callback without parameters.
+#[cfg(any(feature = "pg14", feature = "pg15"))]
+fn as_declared(mutator: Mutator) -> unsafe extern "C-unwind" fn() -> *mut pg_sys::Node {
+    // SAFETY: pointers to functions of one calling convention; PostgreSQL calls it with both
+    // parameters.
+    unsafe { std::mem::transmute(mutator) }
 }
 
-/// # Safety
-/// As `query_tree_mutator` of nodes/nodeFuncs.h.
-unsafe fn mutate_query(
-    query: *mut pg_sys::Query,
-    mutator: Mutator,
-    context: *mut std::ffi::c_void,
-) -> *mut pg_sys::Query {
-    // SAFETY: as above.
-    unsafe {
-        #[cfg(any(feature = "pg14", feature = "pg15"))]
-        {
-            let mutator = std::mem::transmute::<
-                Mutator,
-                unsafe extern "C-unwind" fn() -> *mut pg_sys::Node,
-            >(mutator);
-            pg_sys::query_tree_mutator(query, Some(mutator), context, 0)
-        }
-        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-        pg_sys::query_tree_mutator_impl(query, Some(mutator), context, 0)
-    }
+#[cfg(not(any(feature = "pg14", feature = "pg15")))]
+fn as_declared(mutator: Mutator) -> Mutator {
+    mutator
 }
+
+#[cfg(any(feature = "pg14", feature = "pg15"))]
+use pg_sys::{expression_tree_mutator as expression_mutator, query_tree_mutator as query_mutator};
+#[cfg(not(any(feature = "pg14", feature = "pg15")))]
+use pg_sys::{
+    expression_tree_mutator_impl as expression_mutator, query_tree_mutator_impl as query_mutator,
+};
 
 /// A copy of a node and of everything in it.
 ///

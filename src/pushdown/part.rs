@@ -4,9 +4,10 @@
 
 use std::cell::{Cell, RefCell};
 
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::ship::Ship;
+use crate::error::Error;
 use crate::guc;
 
 /// A query, or a part of one, in DuckDB's SQL.
@@ -82,7 +83,12 @@ impl Drop for Scope {
 #[must_use]
 pub fn add(mut part: Part) -> i64 {
     // SAFETY: fills the eight bytes.
-    unsafe { pg_sys::pg_strong_random((&raw mut part.id).cast(), size_of::<i64>()) };
+    let drawn = unsafe { pg_sys::pg_strong_random((&raw mut part.id).cast(), size_of::<i64>()) };
+    if !drawn {
+        // A number that could be guessed would do for reading the part.
+        Error::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, "could not generate random values")
+            .report();
+    }
     let id = part.id;
     PLANNING.with_borrow_mut(|stack| {
         if let Some(planning) = stack.last_mut() {

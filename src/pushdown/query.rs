@@ -946,6 +946,10 @@ impl Translator {
             if types.iter().all(|oid| integers.contains(oid)) {
                 return Ok(Some("BIGINT".into()));
             }
+            let floats = [pg_sys::FLOAT4OID, pg_sys::FLOAT8OID];
+            if types.iter().all(|oid| floats.contains(oid)) {
+                return Ok(Some("DOUBLE".into()));
+            }
             kept("a sub-query compared with a value of another type")
         }
     }

@@ -48,7 +48,9 @@ pub unsafe fn planner(
 ) -> *mut pg_sys::PlannedStmt {
     // SAFETY: by contract; the planner may scribble on its query, and so may we.
     unsafe {
-        let Some(objects) = Objects::get() else {
+        // In a database of version 0.1.0 there is nothing to put in a part's place.
+        let objects = Objects::get().filter(|objects| objects.pushed[0] != pg_sys::InvalidOid);
+        let Some(objects) = objects else {
             return hook::prev_planner_guarded(query, query_string, cursor_options, params);
         };
         let _scope = Scope::open();
@@ -191,27 +193,28 @@ impl Rewriter {
             let remaining = source.remaining.clone();
             let mut outputs: Vec<Output> = vec![];
             let mut targets = vec![];
-            let keys = (extent == Extent::Joined).then(|| group_keys(query, &translator)).flatten();
-            let grouped = extent != Extent::Joined && group_keys(query, &translator).is_some();
+            let groups = group_keys(query, &translator);
+            let grouped = extent != Extent::Joined && groups.is_some();
+            let keys = groups.filter(|_| extent == Extent::Joined);
             let distinct = extent == Extent::Whole && !(*query).distinctClause.is_null();
             let filtered = !source.remaining.is_empty();
             // PostgreSQL computes what DuckDB does not, unless something depends on its value.
             let split_allowed = extent != Extent::Whole
                 || (*query).distinctClause.is_null() && (*query).setOperations.is_null();
+            let mut splitter = Splitter {
+                translator: &mut translator,
+                outputs: &mut outputs,
+                extent,
+                keys,
+                grouped,
+                distinct,
+                filtered,
+            };
             for entry in nodes::items::<pg_sys::TargetEntry>((*query).targetList) {
                 if extent == Extent::Whole && (*entry).resjunk {
                     continue;
                 }
-                let node = translator.simplified((*entry).expr.cast());
-                let mut splitter = Splitter {
-                    translator: &mut translator,
-                    outputs: &mut outputs,
-                    extent,
-                    keys: keys.clone(),
-                    grouped,
-                    distinct,
-                    filtered,
-                };
+                let node = splitter.translator.simplified((*entry).expr.cast());
                 let expression = match splitter.top(node, (*entry).resname) {
                     Ok(var) => var,
                     Err(reason) if !split_allowed => return Err(reason),
@@ -221,15 +224,6 @@ impl Rewriter {
                 (*copied).expr = expression.cast();
                 targets.push(copied);
             }
-            let mut splitter = Splitter {
-                translator: &mut translator,
-                outputs: &mut outputs,
-                extent,
-                keys: keys.clone(),
-                grouped,
-                distinct,
-                filtered,
-            };
             let mut conditions = vec![];
             for condition in &source.remaining {
                 // WHERE comes before any grouping.
