@@ -85,14 +85,19 @@ def load_heap(connection: psycopg.Connection, files: Files) -> None:
         connection.execute(f"VACUUM (FREEZE, ANALYZE) {table}")
 
 
+def use_store(client: duckdb.DuckDBPyConnection) -> None:
+    """Lets the client read and write the S3 bucket."""
+    client.execute("LOAD httpfs")
+    client.execute(
+        f"CREATE SECRET (TYPE s3, KEY_ID '{os.environ['S3_KEY_ID']}', SECRET '{os.environ['S3_SECRET']}', "
+        f"ENDPOINT '{os.environ['S3_ENDPOINT']}', REGION '{os.environ['S3_REGION']}', URL_STYLE 'path', USE_SSL false)"
+    )
+
+
 def put_into_store(file: Path) -> str:
     """A copy of the file in the S3 bucket."""
     url = f"s3://lake/bench/{file.name}"
     with extension_client() as client:
-        client.execute("LOAD httpfs")
-        client.execute(
-            f"CREATE SECRET (TYPE s3, KEY_ID '{os.environ['S3_KEY_ID']}', SECRET '{os.environ['S3_SECRET']}', "
-            f"ENDPOINT '{os.environ['S3_ENDPOINT']}', REGION '{os.environ['S3_REGION']}', URL_STYLE 'path', USE_SSL false)"
-        )
+        use_store(client)
         client.execute(f"COPY (FROM '{file}') TO '{url}'")
     return url

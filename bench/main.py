@@ -11,11 +11,12 @@ from pathlib import Path
 import cases
 import cluster
 import data
+import ducklake
 import lake
 import report
 from measure import Row, seconds
 
-PARTS = ("stream", "table", "tpch", "queries", "star", "session", "memory", "neutral", "pgbench")
+PARTS = ("stream", "table", "tpch", "queries", "star", "ducklake", "session", "memory", "neutral", "pgbench")
 
 
 def main() -> None:
@@ -41,6 +42,7 @@ def main() -> None:
         "tpch": lambda: cases.tpch(files, runs + 6),
         "queries": lambda: lake.tpch(files, runs),
         "star": lambda: lake.star(files, runs),
+        "ducklake": lambda: ducklake.ducklake(files, runs),
         "session": lambda: cases.first_queries(5 * runs),
         "memory": lambda: cases.memory(files, runs),
         "neutral": lambda: cases.neutral(4 * runs),

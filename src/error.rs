@@ -48,6 +48,20 @@ impl Error {
         self
     }
 
+    /// A commit that failed, in words that name the lake.
+    #[must_use]
+    pub fn in_lake(self, lake: &str) -> Self {
+        let conflict = self.sqlstate() == SqlState::ERRCODE_T_R_SERIALIZATION_FAILURE;
+        let message = if conflict {
+            format!(
+                "could not commit to lake \"{lake}\" due to a conflict with another transaction"
+            )
+        } else {
+            format!("could not commit to lake \"{lake}\": {}", self.message())
+        };
+        self.reworded(message)
+    }
+
     /// A number that does not fit its PostgreSQL type: 22003.
     #[must_use]
     pub fn out_of_range(message: impl Into<String>) -> Self {
@@ -132,6 +146,7 @@ pub fn report<T>(result: Result<T>) -> T {
 impl From<duck::Error> for Error {
     /// DuckDB's class and words decide the SQLSTATE; its words become the DETAIL.
     fn from(error: duck::Error) -> Self {
+        let error = without_catalog_sql(error);
         if let Some((sqlstate, message)) = own_words(error.message()) {
             return Self::new(sqlstate, message);
         }
@@ -143,7 +158,14 @@ impl From<duck::Error> for Error {
             | ErrorKind::ParameterCount
             | ErrorKind::ColumnMismatch
             | ErrorKind::NotAllowed
+            | ErrorKind::ReadOnly
             | ErrorKind::NotSupported => Self::new(sqlstate, error.message()),
+            ErrorKind::Internal if says_no_inlined_table(error.message()) => report
+                .detail("The lake's catalog refuses a table that holds inlined rows.")
+                .hint(
+                    "Grant SELECT on the catalog's tables, also on new ones by ALTER DEFAULT PRIVILEGES, or give \
+                     the lake data_inlining_row_limit 0.",
+                ),
             ErrorKind::OutOfMemory => report
                 .detail(error.message())
                 .hint("Raise duckdb.memory_limit or duckdb.max_temp_directory_size, or read less."),
@@ -156,6 +178,9 @@ impl From<duck::Error> for Error {
             ErrorKind::InvalidInput if says_other_columns(error.message()) => report
                 .detail(error.message())
                 .hint("With the option union_by_name, columns are matched by their names."),
+            _ if error.message().contains("canceling statement due to lock timeout") => report
+                .detail(error.message())
+                .hint("Another session holds a lock in the catalog. The server's option lock_timeout says how long to wait."),
             _ if error.message().contains("SSL peer certificate") => report
                 .detail(error.message())
                 .hint("Give the server's option ca_cert_file the authority that signed it."),
@@ -198,6 +223,95 @@ const OWN_SQLSTATES: &[(&str, SqlState)] = &[
     ("42804", SqlState::ERRCODE_DATATYPE_MISMATCH),
 ];
 
+/// DuckLake quotes the statements that fail in its catalog, with the values of rows in them, and the
+/// connection strings that fail. They are cut out, what the catalog has answered stays.
+fn without_catalog_sql(error: duck::Error) -> duck::Error {
+    const STARTS: &[&str] = &[
+        "Failed to execute query \"",
+        "Failed to prepare query \"",
+        "Failed to prepare COPY \"",
+        "Failed to execute COPY \"",
+    ];
+    const END: &str = "\": ERROR:";
+    const CONNECTION: &str = "Unable to connect to Postgres at \"";
+    let text = error.message();
+    if let Some(at) = text.find(CONNECTION)
+        && let Some(end) = text[at + CONNECTION.len()..].find("\": ")
+    {
+        let start = text.find("Failed to attach DuckLake MetaData").unwrap_or(at).min(at);
+        let answer = &text[at + CONNECTION.len() + end + 3..];
+        return duck::Error::new(error.kind(), format!("{}{answer}", &text[..start]));
+    }
+    let start = STARTS.iter().filter_map(|start| text.find(start)).min();
+    let Some(start) = start else { return error };
+    // The last: the statement's own values may hold such words too.
+    let answer = text.rfind(END).filter(|at| *at > start);
+    let answer = answer.map_or(CATALOG_IS_LOST, |at| text[at + END.len()..].trim_start());
+    // PostgreSQL points at the place in the statement, values and all.
+    let answer = answer.split("\nLINE ").next().unwrap_or_default();
+    duck::Error::new(error.kind(), format!("{}{answer}", &text[..start]))
+}
+
+/// In place of an answer that the catalog has not given.
+const CATALOG_IS_LOST: &str = "the connection to the lake's catalog is lost";
+
+/// What DuckDB makes of a table of inlined rows that the catalog does not let it read.
+fn says_no_inlined_table(text: &str) -> bool {
+    text.contains("Attempted to access index 0 within vector of size 0")
+}
+
+/// What a lake's catalog has answered, whatever DuckDB makes of it.
+fn classify_catalog_error(error: &duck::Error) -> Option<(SqlState, &'static str)> {
+    let text = error.message();
+    let has = |part: &str| text.contains(part);
+    let denied =
+        (SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied in the lake's catalog");
+    let inlined = error.kind() == ErrorKind::Internal && says_no_inlined_table(text);
+    let refused = ["table", "schema", "sequence", "view"]
+        .iter()
+        .any(|what| has(&format!("permission denied for {what} ")));
+    if inlined || (refused && error.kind() != ErrorKind::NotAllowed) {
+        return Some(denied);
+    }
+    if has("canceling statement due to lock timeout") {
+        return Some((SqlState::ERRCODE_LOCK_NOT_AVAILABLE, "the lake's catalog is locked"));
+    }
+    let lost = [
+        CATALOG_IS_LOST,
+        "server closed the connection unexpectedly",
+        "terminating connection due to administrator command",
+        "could not receive data from server",
+        "connection has been closed unexpectedly",
+    ];
+    if lost.iter().any(|words| has(words)) {
+        let message = "the connection to the lake's catalog is lost";
+        return Some((SqlState::ERRCODE_CONNECTION_FAILURE, message));
+    }
+    if has("connection to server ") && has("failed: ") && error.kind() != ErrorKind::Attach {
+        return Some((
+            SqlState::ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+            "the lake's catalog cannot be reached",
+        ));
+    }
+    match error.kind() {
+        ErrorKind::InvalidInput if has("attached in read-only mode") => {
+            Some((SqlState::ERRCODE_READ_ONLY_SQL_TRANSACTION, "the lake is read-only"))
+        }
+        ErrorKind::Transaction if has("can only write to a single attached database") => Some((
+            SqlState::ERRCODE_FEATURE_NOT_SUPPORTED,
+            "a transaction can write to one lake only, and to nothing else of DuckDB",
+        )),
+        ErrorKind::Transaction if has("Current transaction is aborted") => Some((
+            SqlState::ERRCODE_IN_FAILED_SQL_TRANSACTION,
+            "DuckDB's transaction is aborted by an earlier error",
+        )),
+        ErrorKind::Constraint if has("NOT NULL constraint failed") => {
+            Some((SqlState::ERRCODE_NOT_NULL_VIOLATION, "a NULL violates a NOT NULL constraint"))
+        }
+        _ => None,
+    }
+}
+
 /// What our own SQL raises by `error('pg_pond SQLSTATE message')`.
 fn own_words(text: &str) -> Option<(SqlState, &str)> {
     // DuckDB puts its own words before it, more of them where rows have been returned already.
@@ -208,6 +322,9 @@ fn own_words(text: &str) -> Option<(SqlState, &str)> {
 }
 
 fn classify(error: &duck::Error) -> (SqlState, &'static str) {
+    if let Some(found) = classify_catalog_error(error) {
+        return found;
+    }
     let text = error.message();
     let has = |part: &str| text.contains(part);
     match error.kind() {
@@ -237,6 +354,9 @@ fn classify(error: &duck::Error) -> (SqlState, &'static str) {
         ErrorKind::InvalidInput if has("Malformed JSON") || has("CSV Error") => {
             (SqlState::ERRCODE_INVALID_TEXT_REPRESENTATION, "a file cannot be parsed")
         }
+        ErrorKind::InvalidInput if has("No snapshot found") => {
+            (SqlState::ERRCODE_INVALID_PARAMETER_VALUE, "the lake has no such snapshot")
+        }
         ErrorKind::InvalidInput => {
             (SqlState::ERRCODE_INVALID_PARAMETER_VALUE, "DuckDB refuses the input")
         }
@@ -248,12 +368,17 @@ fn classify(error: &duck::Error) -> (SqlState, &'static str) {
         ErrorKind::Constraint => {
             (SqlState::ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION, "a constraint in DuckDB is violated")
         }
-        ErrorKind::Transaction if has("onflict") => {
+        ErrorKind::Transaction
+            if has("onflict")
+                || has("Exceeded the maximum retry count")
+                || has("ducklake_snapshot_pkey") =>
+        {
             (SqlState::ERRCODE_T_R_SERIALIZATION_FAILURE, "conflict with another transaction")
         }
         ErrorKind::Transaction => {
             (SqlState::ERRCODE_INVALID_TRANSACTION_STATE, "DuckDB's transaction failed")
         }
+        ErrorKind::Attach => classify_attach_error(text),
         ErrorKind::Io | ErrorKind::Http => classify_file_error(text),
         ErrorKind::Permission if has("GET error") || has("HTTP") => classify_file_error(text),
         ErrorKind::Permission => (
@@ -261,6 +386,7 @@ fn classify(error: &duck::Error) -> (SqlState, &'static str) {
             "permission denied: the path lies outside the locations of the role's servers",
         ),
         ErrorKind::NotAllowed => (SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, ""),
+        ErrorKind::ReadOnly => (SqlState::ERRCODE_READ_ONLY_SQL_TRANSACTION, ""),
         ErrorKind::OutOfMemory => (SqlState::ERRCODE_OUT_OF_MEMORY, "DuckDB is out of memory"),
         ErrorKind::Interrupt => (SqlState::ERRCODE_QUERY_CANCELED, "canceling statement in DuckDB"),
         ErrorKind::Configuration => {
@@ -279,6 +405,30 @@ fn classify(error: &duck::Error) -> (SqlState, &'static str) {
         ErrorKind::Other => {
             (SqlState::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION, "DuckDB reports an error")
         }
+    }
+}
+
+/// What DuckLake and libpq say when a lake is attached.
+fn classify_attach_error(text: &str) -> (SqlState, &'static str) {
+    let has = |part: &str| text.contains(part);
+    if has("password authentication failed") || has("no password supplied") {
+        (SqlState::ERRCODE_INVALID_PASSWORD, "the lake's catalog refuses the user or the password")
+    } else if has("connection to server")
+        || has("could not translate host name")
+        || has("could not connect")
+    {
+        (
+            SqlState::ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+            "the lake's catalog cannot be reached",
+        )
+    } else if has("permission denied") {
+        (SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied in the lake's catalog")
+    } else if has("does not exist") || has("not exist") {
+        (SqlState::ERRCODE_FDW_SCHEMA_NOT_FOUND, "the lake does not exist")
+    } else if has("lock timeout") || has("lock on file") {
+        (SqlState::ERRCODE_LOCK_NOT_AVAILABLE, "the lake's catalog is locked")
+    } else {
+        (SqlState::ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "the lake cannot be attached")
     }
 }
 
@@ -305,9 +455,14 @@ fn says_damaged(text: &str) -> bool {
 
 fn classify_name_error(text: &str) -> (SqlState, &'static str) {
     let missing = |what: &str| text.starts_with(what) && text.contains("does not exist");
-    if missing("Type with name") || missing("Setting with name") || missing("Collation with name") {
+    if text.contains("already exists!") {
+        (SqlState::ERRCODE_DUPLICATE_TABLE, "relation already exists in DuckDB")
+    } else if missing("Type with name")
+        || missing("Setting with name")
+        || missing("Collation with name")
+    {
         (SqlState::ERRCODE_UNDEFINED_OBJECT, "an object does not exist in DuckDB")
-    } else if missing("Schema with name") {
+    } else if missing("Schema with name") || text.contains("not found in DuckLakeCatalog") {
         (SqlState::ERRCODE_INVALID_SCHEMA_NAME, "schema does not exist in DuckDB")
     } else if text.starts_with("unrecognized configuration parameter") {
         (SqlState::ERRCODE_UNDEFINED_OBJECT, "DuckDB has no such setting")
@@ -318,6 +473,8 @@ fn classify_name_error(text: &str) -> (SqlState, &'static str) {
         (SqlState::ERRCODE_AMBIGUOUS_FUNCTION, "function call is ambiguous in DuckDB")
     } else if text.starts_with("No function matches") || text.contains("Function with name") {
         (SqlState::ERRCODE_UNDEFINED_FUNCTION, "function does not exist in DuckDB")
+    } else if text.contains("already exists") {
+        (SqlState::ERRCODE_DUPLICATE_TABLE, "an object of that name exists in DuckDB already")
     } else if text.starts_with("Table with name") || text.contains("does not exist!") {
         (SqlState::ERRCODE_UNDEFINED_TABLE, "table does not exist in DuckDB")
     } else if text.contains("Cannot compare") || text.contains("type mismatch") {
@@ -381,6 +538,67 @@ fn classify_file_error(text: &str) -> (SqlState, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_catalogs_sql_is_cut_out() {
+        let shown =
+            |text: &str| without_catalog_sql(duck::Error::from_duckdb(text)).message().to_owned();
+        assert_eq!(
+            shown(
+                "TransactionContext Error: Failed to commit: Failed to commit DuckLake transaction.\n\
+                 Failed to flush changes into DuckLake: Failed to execute query \"INSERT INTO x VALUES \
+                 ('a\": ERROR: b');\": ERROR:  permission denied for table x"
+            ),
+            "Failed to commit: Failed to commit DuckLake transaction.\n\
+             Failed to flush changes into DuckLake: permission denied for table x"
+        );
+        assert_eq!(
+            shown("IO Error: Failed to prepare query \"SELECT 'secret'"),
+            " the catalog refuses a statement".trim_start()
+        );
+        assert_eq!(shown("IO Error: plain"), "plain");
+    }
+
+    #[test]
+    fn errors_of_lakes_have_their_sqlstates() {
+        let state = |text: &str| Error::from(duck::Error::from_duckdb(text)).sqlstate();
+        for (text, expected) in [
+            (
+                "IO Error: Failed to prepare COPY \"COPY (SELECT)\": ERROR:  permission denied for table t",
+                SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            ),
+            (
+                "INTERNAL Error: Attempted to access index 0 within vector of size 0",
+                SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            ),
+            (
+                "Binder Error: Failed to prepare query \"SELECT\": ERROR:  canceling statement due to lock timeout",
+                SqlState::ERRCODE_LOCK_NOT_AVAILABLE,
+            ),
+            (
+                "Invalid Input Error: Cannot execute statement of type \"INSERT\" on database \"ro\" which is attached in read-only mode!",
+                SqlState::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+            ),
+            (
+                "TransactionContext Error: Attempting to write to database \"b\" in a transaction that has already modified database \"a\" - a single transaction can only write to a single attached database.",
+                SqlState::ERRCODE_FEATURE_NOT_SUPPORTED,
+            ),
+            (
+                "TransactionContext Error: Current transaction is aborted (please ROLLBACK)",
+                SqlState::ERRCODE_IN_FAILED_SQL_TRANSACTION,
+            ),
+            (
+                "TransactionContext Error: Failed to commit: Failed to commit DuckLake transaction.\nTransaction conflict - attempting to x",
+                SqlState::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            ),
+            (
+                "Constraint Error: NOT NULL constraint failed: t.a",
+                SqlState::ERRCODE_NOT_NULL_VIOLATION,
+            ),
+        ] {
+            assert_eq!(state(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn own_words_name_a_sqlstate_of_the_list() {

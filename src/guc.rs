@@ -5,6 +5,8 @@ use std::ffi::CString;
 use pgrx::pg_sys;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
+use crate::pg::encoding;
+
 static MEMORY_LIMIT_MB: GucSetting<i32> = GucSetting::<i32>::new(2048);
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TEMP_DIRECTORY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
@@ -15,6 +17,7 @@ static ENABLE_FILE_CACHE: GucSetting<bool> = GucSetting::<bool>::new(false);
 static ENABLE_PUSHDOWN: GucSetting<bool> = GucSetting::<bool>::new(true);
 static PUSHDOWN_FLOAT_AGGREGATES: GucSetting<bool> = GucSetting::<bool>::new(true);
 static SHIP_ROWS: GucSetting<i32> = GucSetting::<i32>::new(100_000);
+static COMMIT_MESSAGE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static LOG_SQL: GucSetting<bool> = GucSetting::<bool>::new(false);
 
 /// The limits under which an instance is opened.
@@ -61,6 +64,14 @@ pub fn pushdown_float_aggregates() -> bool {
 #[must_use]
 pub fn ship_rows() -> i32 {
     SHIP_ROWS.get()
+}
+
+/// Empty for the application's name.
+#[must_use]
+pub fn commit_message() -> String {
+    let text = COMMIT_MESSAGE.get();
+    // SAFETY: NUL-terminated server text.
+    text.map_or(String::new(), |text| unsafe { encoding::server_to_utf8(text.as_ptr()) })
 }
 
 #[must_use]
@@ -165,6 +176,14 @@ pub fn init() {
         i32::MAX,
         GucContext::Userset,
         GucFlags::EXPLAIN,
+    );
+    GucRegistry::define_string_guc(
+        c"duckdb.commit_message",
+        c"Sets the message of the snapshots that transactions make in lakes.",
+        c"Empty is the application's name (application_name). The author is the role that commits.",
+        &COMMIT_MESSAGE,
+        GucContext::Userset,
+        GucFlags::default(),
     );
     GucRegistry::define_bool_guc(
         c"duckdb.log_sql",

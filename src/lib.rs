@@ -34,6 +34,7 @@ pub unsafe extern "C-unwind" fn _PG_init() {
         pg::callbacks::register_invalidation();
         pg::progress::init();
         resolve::init();
+        session::transaction::init();
         pushdown::late::init();
         scan::init();
         fdw::init();

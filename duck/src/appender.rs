@@ -62,6 +62,15 @@ impl TempTable {
     }
 }
 
+/// Drops the tables that [`TempTable::create`] made on the connection. In a transaction that an error
+/// has ended nothing can be dropped, and nothing runs any more either.
+pub(crate) fn drop_shipped_tables(connection: &Connection) {
+    for name in connection.take_shipped_tables() {
+        let name = quote::identifier(&name);
+        let _ = connection.execute_batch(&format!("DROP TABLE IF EXISTS temp.{name}"));
+    }
+}
+
 /// A data chunk to be written into.
 struct WritableChunk(sys::duckdb_data_chunk);
 
@@ -106,7 +115,7 @@ impl Drop for WritableChunk {
 /// # Safety
 /// `vector` is a flat vector of the column's type, with room for its values, and is not read after
 /// `column` is gone.
-unsafe fn fill_vector(vector: sys::duckdb_vector, column: &ColumnBuffer) -> Result<()> {
+pub(crate) unsafe fn fill_vector(vector: sys::duckdb_vector, column: &ColumnBuffer) -> Result<()> {
     // SAFETY: the vector's data has room for Chunk::CAPACITY values of the type's form, which is
     // what `row_chunk::form` says, and a RowChunk has no more rows. Both are aligned for any type.
     // The mask, once it is there, has a bit for each of them, as the column's.

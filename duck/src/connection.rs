@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libduckdb_sys as sys;
 use parking_lot::Mutex;
@@ -17,6 +18,10 @@ pub struct Connection {
     interrupter: Interrupter,
     instance: Arc<Instance>,
     shipped_tables: Mutex<Vec<String>>,
+    /// The time zone that was set for it, if any was.
+    time_zone: Mutex<Option<String>>,
+    literal_paths: Mutex<bool>,
+    in_transaction: AtomicBool,
 }
 
 // SAFETY: a duckdb_connection may be used by any thread, one at a time; DuckDB's client context
@@ -37,7 +42,15 @@ impl Connection {
         }
         let interrupter = Interrupter(Arc::new(Mutex::new(Some(RawConnection(raw)))));
         let instance = Arc::clone(instance);
-        Ok(Self { raw, interrupter, instance, shipped_tables: Mutex::default() })
+        Ok(Self {
+            raw,
+            interrupter,
+            instance,
+            shipped_tables: Mutex::default(),
+            time_zone: Mutex::default(),
+            literal_paths: Mutex::default(),
+            in_transaction: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn raw(&self) -> sys::duckdb_connection {
@@ -54,8 +67,58 @@ impl Connection {
         self.shipped_tables.lock().clone()
     }
 
+    pub(crate) fn take_shipped_tables(&self) -> Vec<String> {
+        std::mem::take(&mut *self.shipped_tables.lock())
+    }
+
     pub(crate) fn note_shipped_table(&self, name: &str) {
         self.shipped_tables.lock().push(name.to_owned());
+    }
+
+    /// Begins a transaction, which [`Connection::end_transaction`] ends.
+    pub(crate) fn begin_transaction(&self) -> Result<()> {
+        self.execute_batch("BEGIN TRANSACTION")?;
+        self.in_transaction.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Ends the transaction by `COMMIT` or `ROLLBACK`.
+    pub(crate) fn end_transaction(&self, statement: &str) -> Result<()> {
+        let outcome = self.execute_batch(statement);
+        match &outcome {
+            Ok(()) => self.in_transaction.store(false, Ordering::Release),
+            Err(error) => self.instance.note_error(error),
+        }
+        outcome
+    }
+
+    /// Sets the connection's time zone, unless it has it.
+    ///
+    /// # Errors
+    /// DuckDB's, for a zone that it does not know.
+    pub fn set_time_zone(&self, own: &str, zone: &str) -> Result<()> {
+        let mut current = self.time_zone.lock();
+        if current.as_deref().unwrap_or(own) != zone {
+            let zone_sql = crate::quote::literal(zone);
+            self.execute_batch(&format!("SET TimeZone = {zone_sql}"))?;
+            *current = Some(zone.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether paths in object stores are taken literally, without URL parameters and patterns: for
+    /// statements that read paths which somebody else wrote down (in the catalogs of lakes, the logs
+    /// and manifests of Delta and Iceberg). Literally only where `httpfs` is loaded.
+    ///
+    /// # Errors
+    /// DuckDB's own.
+    pub fn take_paths_literally(&self, literally: bool) -> Result<()> {
+        let mut current = self.literal_paths.lock();
+        if *current != literally {
+            self.execute_batch(&format!("SET s3_url_compatibility_mode = {literally}"))?;
+            *current = literally;
+        }
+        Ok(())
     }
 
     /// A handle that other threads may use to interrupt what this connection runs.
@@ -118,6 +181,12 @@ impl Drop for Connection {
     fn drop(&mut self) {
         // The interrupter first: after this no other thread reaches the connection.
         self.interrupter.0.lock().take();
+        // DuckDB rolls an open transaction back here, and ends the process where it cannot, as in an
+        // instance that is broken (DuckDB 1.5.5): better a connection that is lost.
+        if self.instance.is_broken() && self.in_transaction.load(Ordering::Acquire) {
+            std::mem::forget(Arc::clone(&self.instance));
+            return;
+        }
         // SAFETY: connected in `new`, disconnected once.
         unsafe { sys::duckdb_disconnect(&raw mut self.raw) };
     }

@@ -144,6 +144,14 @@ impl Pool {
         Entered { shared: Arc::clone(&self.0), control: control.clone() }
     }
 
+    /// Runs `job` on a thread, without an answer.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn run_detached(&self, job: impl FnOnce() + Send + 'static) -> Result<()> {
+        spawn(self, &Control::default(), job)
+    }
+
     fn submit(&self, job: Job) -> Result<()> {
         {
             let mut queue = self.0.queue.lock();
@@ -224,6 +232,11 @@ impl Control {
         self.check()
     }
 
+    /// Takes the connection away from [`Control::cancel`]: another task uses it from now on.
+    pub fn detach(&self) {
+        self.0.interrupter.lock().take();
+    }
+
     /// # Errors
     /// [`ErrorKind::Interrupt`] when the task is cancelled.
     pub fn check(&self) -> Result<()> {
@@ -240,6 +253,12 @@ impl Control {
         if let Some(interrupter) = self.0.interrupter.lock().as_ref() {
             interrupter.interrupt();
         }
+    }
+
+    /// As [`Control::cancel`], without an interrupt: the task stops where it looks.
+    pub fn cancel_gently(&self) {
+        self.0.cancelled_at.lock().get_or_insert_with(Instant::now);
+        self.0.cancelled.store(true, Ordering::Release);
     }
 
     /// DuckDB interrupts a query by itself when one of its threads meets an error, and a fetch that

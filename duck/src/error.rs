@@ -32,6 +32,8 @@ pub enum ErrorKind {
     ParameterNotResolved,
     Internal,
     Fatal,
+    /// A lake cannot be attached.
+    Attach,
     /// More or fewer statements than the one that is allowed.
     StatementCount,
     /// More or fewer values than the statement has parameters, or parameters of another kind.
@@ -40,6 +42,8 @@ pub enum ErrorKind {
     ColumnMismatch,
     /// pg_pond's own refusal of a statement that the role may not run.
     NotAllowed,
+    /// A change to a lake that is attached for reading only.
+    ReadOnly,
     /// Something that the statement may do elsewhere, but that pg_pond does not offer.
     NotSupported,
     Other,
@@ -143,6 +147,9 @@ impl Error {
     pub fn from_duckdb(text: &str) -> Self {
         // INTERNAL errors bring a stack trace, with the library's path on the server.
         let text = text.split("\n\nStack Trace:").next().unwrap_or(text).trim_end();
+        // A pending result that has failed says so each time; what counts is why.
+        const FAILED: &str = "unsuccessful or closed pending query result\nError: ";
+        let text = text.split_once(FAILED).map_or(text, |(_, why)| why);
         if let Some((prefix, rest)) = text.split_once(" Error: ")
             && let Some(kind) = ErrorKind::from_prefix(prefix)
         {
@@ -214,6 +221,15 @@ mod tests {
         let error = Error::from_duckdb("Binder Error: no such column");
         assert_eq!(error.kind(), ErrorKind::Binder);
         assert_eq!(error.message(), "no such column");
+    }
+
+    #[test]
+    fn the_reason_of_a_failed_pending_result_counts() {
+        let error = Error::from_duckdb(
+            "Invalid Input Error: Attempting to execute an unsuccessful or closed pending query \
+             result\nError: INTERNAL Error: x",
+        );
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Internal, "x"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod chunk;
 pub mod connection;
 pub mod driver;
 pub mod error;
+pub mod feed;
 pub mod instance;
 pub mod lexer;
 pub mod loader;
@@ -28,6 +29,7 @@ pub mod secret;
 pub mod server;
 pub mod signals;
 pub mod statement;
+pub mod transaction;
 pub mod value;
 pub mod watchdog;
 

@@ -14,8 +14,8 @@ use crate::appender::{Appender, TempTable};
 use crate::connection::Connection;
 use crate::driver::{self, Control, Pool, Wake};
 use crate::error::Result;
-use crate::instance::Instance;
 use crate::row_chunk::RowChunk;
+use crate::transaction::{Lease, Source};
 
 /// From so many bytes on, the queue has no room.
 const QUEUE_BYTES: usize = 8 << 20;
@@ -52,7 +52,7 @@ impl Loader {
     /// # Errors
     /// When no thread can be started. All others come from [`Loader::poll_room`] or
     /// [`Loader::poll_loaded`].
-    pub fn start(pool: &Pool, wake: &Arc<Wake>, instance: &Arc<Instance>) -> Result<Self> {
+    pub fn start(pool: &Pool, wake: &Arc<Wake>, source: &Source) -> Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             more: Condvar::new(),
@@ -60,16 +60,16 @@ impl Loader {
             control: Control::default(),
         });
         let consumer = Arc::clone(&shared);
-        let instance = Arc::clone(instance);
+        let source = source.clone();
         let after = pool.clone();
         driver::spawn(pool, &shared.control, move || {
-            let outcome = driver::catch_panic(|| consumer.run(&instance))
+            let outcome = driver::catch_panic(|| consumer.run(&source))
                 .map_err(|error| consumer.control.own_interrupt(error))
-                .map(|connection| Loaded { connection: Some(connection), pool: after });
+                .map(|lease| Loaded { lease: Some(lease), pool: after });
             if let Err(error) = &outcome {
-                instance.note_error(error);
+                source.instance().note_error(error);
             }
-            drop(instance);
+            drop(source);
             consumer.state.lock().outcome = Some(outcome);
             consumer.wake.notify();
         })?;
@@ -154,12 +154,10 @@ impl Step {
 }
 
 impl Shared {
-    fn run(&self, instance: &Arc<Instance>) -> Result<Connection> {
-        self.control.check()?;
-        let connection = Connection::new(instance)?;
-        self.control.attach(&connection)?;
-        self.fill(&connection)?;
-        Ok(connection)
+    fn run(&self, source: &Source) -> Result<Lease> {
+        let lease = source.lease(&self.control)?;
+        self.fill(&lease)?;
+        Ok(lease)
     }
 
     fn fill(&self, connection: &Connection) -> Result<()> {
@@ -206,22 +204,22 @@ impl Shared {
 
 /// A connection whose temporary tables are filled. A driver thread closes it.
 pub struct Loaded {
-    connection: Option<Connection>,
+    lease: Option<Lease>,
     pool: Pool,
 }
 
 impl Loaded {
     #[expect(clippy::expect_used, reason = "only this and Drop take it, and both come last")]
-    pub(crate) fn take(mut self) -> Connection {
-        self.connection.take().expect("a loaded connection is taken once")
+    pub(crate) fn take(mut self) -> Lease {
+        self.lease.take().expect("a loaded connection is taken once")
     }
 }
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Some(lease) = self.lease.take() {
             // Where no thread can be had, the connection is closed right here.
-            let _ = driver::spawn(&self.pool, &Control::default(), move || drop(connection));
+            let _ = driver::spawn(&self.pool, &Control::default(), move || drop(lease));
         }
     }
 }
@@ -232,6 +230,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use crate::error::{Error, ErrorKind};
+    use crate::instance::Instance;
     use crate::logical_type::LogicalType;
     use crate::scan::{Poll, Scan};
     use crate::statement::Statement;
@@ -249,7 +248,8 @@ mod tests {
         }
 
         fn loader(&self) -> Loader {
-            Loader::start(&self.pool, &self.wake, &self.instance).unwrap()
+            Loader::start(&self.pool, &self.wake, &Source::Instance(Arc::clone(&self.instance)))
+                .unwrap()
         }
 
         fn scan(&self, loaded: Loaded, sql: &'static str) -> Scan {

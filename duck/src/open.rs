@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
+use crate::feed;
 use crate::instance::Instance;
 use crate::quote::literal;
 use crate::quotient;
-use crate::server::ServerSpec;
+use crate::server::{LakeSpec, ServerSpec};
 
 /// The extensions of DuckDB that an instance may load, in the order in which they load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +83,8 @@ pub struct OpenSpec {
     /// Certificate authorities for all servers; a server's own must agree.
     pub ca_cert_file: Option<String>,
     pub servers: Vec<ServerSpec>,
+    /// The lakes to attach.
+    pub lakes: Vec<LakeSpec>,
     /// Extensions besides those that the servers need, in any order.
     pub extra_extensions: Vec<Extension>,
     /// PostgreSQL's TimeZone, which stays settable.
@@ -99,6 +102,7 @@ impl OpenSpec {
         if self.servers.iter().any(ServerSpec::uses_credential_chain) {
             wanted.push(Extension::Aws);
         }
+        wanted.extend(self.lakes.iter().flat_map(LakeSpec::extensions));
         let needed: Vec<_> = wanted.iter().flat_map(|e| e.needs().iter().copied()).collect();
         wanted.extend(needed);
         wanted.sort_unstable();
@@ -110,7 +114,8 @@ impl OpenSpec {
     /// [`ErrorKind::Configuration`] when two servers want different files: DuckDB has one setting.
     fn ca_cert_file(&self) -> Result<Option<&str>> {
         let mut chosen = self.ca_cert_file.as_deref();
-        for server in &self.servers {
+        let storages = self.lakes.iter().filter_map(LakeSpec::storage);
+        for server in self.servers.iter().chain(storages) {
             match (chosen, server.ca_cert_file()) {
                 (Some(chosen), Some(file)) if chosen != file => {
                     return Err(Error::new(
@@ -173,11 +178,18 @@ pub fn open(spec: &OpenSpec) -> Result<Arc<Instance>> {
     }
     connection.execute_batch("SET allow_unsigned_extensions = false")?;
     quotient::register(&connection)?;
+    feed::register(&connection)?;
     for server in &spec.servers {
         create_secret(&connection, server)?;
     }
-    // Lakes are attached here: after their secrets, before the doors close.
-    connection.execute_batch(&final_settings(spec, extensions.contains(&Extension::Httpfs))?)?;
+    // What reads a lake's data is set before it is attached, the doors close behind it.
+    if extensions.contains(&Extension::Httpfs) {
+        connection.execute_batch(&remote_settings(spec)?)?;
+    }
+    for lake in &spec.lakes {
+        attach(&connection, lake)?;
+    }
+    connection.execute_batch(&final_settings(spec, extensions.contains(&Extension::Httpfs)))?;
     Ok(instance)
 }
 
@@ -189,16 +201,6 @@ pub fn open(spec: &OpenSpec) -> Result<Arc<Instance>> {
 pub fn measure_progress(connection: &Connection) -> Result<()> {
     connection
         .execute_batch("SET enable_progress_bar_print = false; SET enable_progress_bar = true")
-}
-
-/// Lets DuckDB take paths in object stores literally, without URL parameters and patterns: for
-/// statements that read paths which somebody else wrote down (the logs and manifests of Delta and
-/// Iceberg), on this connection only.
-///
-/// # Errors
-/// DuckDB's own.
-pub fn take_paths_literally(connection: &Connection) -> Result<()> {
-    connection.execute_batch("SET s3_url_compatibility_mode = true")
 }
 
 fn load(connection: &Connection, spec: &OpenSpec, extension: Extension) -> Result<()> {
@@ -229,29 +231,55 @@ fn create_secret(connection: &Connection, server: &ServerSpec) -> Result<()> {
     })
 }
 
+fn attach(connection: &Connection, lake: &LakeSpec) -> Result<()> {
+    for secret in lake.create_secrets() {
+        connection.execute_batch(secret.expose()).map_err(|error| {
+            // As above.
+            Error::new(
+                error.kind(),
+                format!("DuckDB refuses the options of server \"{}\"", lake.name()),
+            )
+        })?;
+    }
+    connection.execute_batch(&lake.attach()).map_err(|error| {
+        Error::new(
+            ErrorKind::Attach,
+            format!("cannot attach lake \"{}\": {}", lake.name(), error.message()),
+        )
+    })
+}
+
+/// How object stores and web servers are read.
+fn remote_settings(spec: &OpenSpec) -> Result<String> {
+    let mut sql = String::new();
+    // Writing to a String cannot fail.
+    let mut set = |name: &str, value: &str| {
+        let _ = write!(sql, "SET GLOBAL {name} = {value}; ");
+    };
+    if let Some(seconds) = spec.http_timeout_seconds {
+        set("http_timeout", &seconds.to_string());
+    }
+    if let Some(retries) = spec.http_retries {
+        set("http_retries", &retries.to_string());
+    }
+    if let Some(file) = spec.ca_cert_file()? {
+        set("ca_cert_file", &literal(file));
+    }
+    // Only the secrets say which keys are used, never the server's environment.
+    set("enable_global_s3_configuration", "false");
+    set("enable_server_cert_verification", "true");
+    Ok(sql)
+}
+
 /// The last batch. Its order matters: `allowed_directories` closes with external access, and
 /// nothing but `allowed_configs` can be set after the lock.
-fn final_settings(spec: &OpenSpec, httpfs: bool) -> Result<String> {
+fn final_settings(spec: &OpenSpec, httpfs: bool) -> String {
     let mut sql = String::new();
     // Writing to a String cannot fail.
     let mut set = |name: &str, value: &str| {
         // Without GLOBAL some would hold for this connection only.
         let _ = write!(sql, "SET GLOBAL {name} = {value}; ");
     };
-    if httpfs {
-        if let Some(seconds) = spec.http_timeout_seconds {
-            set("http_timeout", &seconds.to_string());
-        }
-        if let Some(retries) = spec.http_retries {
-            set("http_retries", &retries.to_string());
-        }
-        if let Some(file) = spec.ca_cert_file()? {
-            set("ca_cert_file", &literal(file));
-        }
-        // Only the secrets say which keys are used, never the server's environment.
-        set("enable_global_s3_configuration", "false");
-        set("enable_server_cert_verification", "true");
-    }
     set("enable_external_file_cache", if spec.file_cache { "true" } else { "false" });
     // Given at open it is ignored.
     if let Some(bytes) = spec.max_temp_directory_size_bytes {
@@ -261,8 +289,10 @@ fn final_settings(spec: &OpenSpec, httpfs: bool) -> Result<String> {
         set("TimeZone", &literal(time_zone));
     }
     if spec.sandboxed {
-        let directories: Vec<_> =
-            spec.servers.iter().map(|server| literal(server.location())).collect();
+        // What of a lake's data a statement may name, the policy says: nothing.
+        let data = spec.lakes.iter().map(LakeSpec::data_path);
+        let locations = spec.servers.iter().map(ServerSpec::location);
+        let directories: Vec<_> = locations.chain(data).map(literal).collect();
         set("allowed_directories", &format!("[{}]", directories.join(", ")));
         set("enable_external_access", "false");
         // What this crate itself sets for a connection; an ordinary role runs no SET.
@@ -273,7 +303,7 @@ fn final_settings(spec: &OpenSpec, httpfs: bool) -> Result<String> {
         set("allowed_configs", &format!("[{open}]"));
         set("lock_configuration", "true");
     }
-    Ok(sql)
+    sql
 }
 
 #[cfg(test)]

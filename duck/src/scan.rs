@@ -1,7 +1,7 @@
 //! A running query whose chunks are fetched ahead by a driver thread.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -9,9 +9,9 @@ use crate::chunk::Chunk;
 use crate::connection::Connection;
 use crate::driver::{self, Control, Pool, Wake};
 use crate::error::{Error, ErrorKind, Result};
-use crate::instance::Instance;
 use crate::loader::Loaded;
 use crate::statement::{Column, Rows, Statement};
+use crate::transaction::{Lease, Source};
 use crate::value::Value;
 
 /// How far the driver fetches ahead, in cells (rows × columns); at least two chunks.
@@ -23,6 +23,8 @@ struct State {
     chunks: VecDeque<Chunk>,
     /// The end or the error that comes after the chunks.
     end: Option<Result<()>>,
+    /// The chunks are kept however many they are, since somebody else waits for the connection.
+    unbounded: bool,
 }
 
 struct Shared {
@@ -53,12 +55,12 @@ impl Scan {
     pub fn start(
         pool: &Pool,
         wake: &Arc<Wake>,
-        instance: &Arc<Instance>,
+        source: &Source,
         values: Vec<Value>,
         prepare: impl FnOnce(&Connection, &[Value]) -> Result<Statement> + Send + 'static,
     ) -> Result<Self> {
-        let own = Arc::clone(instance);
-        Self::launch(pool, wake, instance, values, prepare, move || Connection::new(&own))
+        let own = source.clone();
+        Self::launch(pool, wake, source.clone(), values, prepare, move |control| own.lease(control))
     }
 
     /// As [`Scan::start`], on a connection with temporary tables.
@@ -72,18 +74,21 @@ impl Scan {
         values: Vec<Value>,
         prepare: impl FnOnce(&Connection, &[Value]) -> Result<Statement> + Send + 'static,
     ) -> Result<Self> {
-        let connection = loaded.take();
-        let instance = Arc::clone(connection.instance());
-        Self::launch(pool, wake, &instance, values, prepare, move || Ok(connection))
+        let mut lease = loaded.take();
+        let instance = Source::Instance(Arc::clone(lease.instance()));
+        Self::launch(pool, wake, instance, values, prepare, move |control| {
+            lease.hand_to(control)?;
+            Ok(lease)
+        })
     }
 
     fn launch(
         pool: &Pool,
         wake: &Arc<Wake>,
-        instance: &Arc<Instance>,
+        source: Source,
         values: Vec<Value>,
         prepare: impl FnOnce(&Connection, &[Value]) -> Result<Statement> + Send + 'static,
-        connect: impl FnOnce() -> Result<Connection> + Send + 'static,
+        connect: impl FnOnce(&Control) -> Result<Lease> + Send + 'static,
     ) -> Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -92,20 +97,45 @@ impl Scan {
             control: Control::default(),
         });
         let producer = Arc::clone(&shared);
-        let instance = Arc::clone(instance);
         driver::spawn(pool, &shared.control, move || {
             let outcome = driver::catch_panic(|| producer.run(connect, &values, prepare))
                 .map_err(|error| producer.control.own_interrupt(error));
             if let Err(error) = &outcome {
-                instance.note_error(error);
+                source.instance().note_error(error);
             }
             // The last reference to a replaced instance may be this one: it is closed here, before
             // anybody hears of the end.
-            drop(instance);
+            drop(source);
             producer.state.lock().end = Some(outcome);
             producer.wake.notify();
         })?;
         Ok(Self(shared))
+    }
+
+    /// Keeps all chunks from now on, so that the connection is free as soon as DuckDB is done.
+    pub fn unbound(&self) {
+        self.0.unbound();
+    }
+
+    /// Stops the query between two of its tasks: an interrupt within one would end the transaction
+    /// that the query is part of.
+    pub fn stop_gently(self) {
+        let state = self.0.state.lock();
+        self.0.control.cancel_gently();
+        drop(state);
+        self.0.room.notify_one();
+    }
+
+    /// Whether nothing is left to do for DuckDB.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.0.state.lock().end.is_some()
+    }
+
+    /// Somebody who may outlive the scan and asks for [`Scan::unbound`].
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        Remote(Arc::downgrade(&self.0))
     }
 
     /// The result's columns once execution has begun.
@@ -145,10 +175,36 @@ impl Scan {
     }
 }
 
+/// A handle on a scan that does not keep it.
+pub struct Remote(Weak<Shared>);
+
+impl Remote {
+    /// [`Scan::unbound`], if the scan is still there. False if it is not, or has ended.
+    #[must_use]
+    pub fn unbound(&self) -> bool {
+        let Some(shared) = self.0.upgrade() else { return false };
+        shared.unbound();
+        shared.state.lock().end.is_none()
+    }
+
+    /// Stops the query, if it still runs.
+    pub fn cancel(&self) {
+        if let Some(shared) = self.0.upgrade() {
+            let state = shared.state.lock();
+            shared.control.cancel();
+            drop(state);
+            shared.room.notify_one();
+        }
+    }
+}
+
 impl Drop for Scan {
     fn drop(&mut self) {
         // Under the state's lock, so that a producer that is about to wait for room sees the flag.
         let state = self.0.state.lock();
+        if self.0.control.is_cancelled() {
+            return;
+        }
         self.0.control.cancel();
         drop(state);
         self.0.room.notify_one();
@@ -156,19 +212,28 @@ impl Drop for Scan {
 }
 
 impl Shared {
+    fn unbound(&self) {
+        self.state.lock().unbounded = true;
+        self.room.notify_one();
+    }
+
     fn run(
         &self,
-        connect: impl FnOnce() -> Result<Connection>,
+        connect: impl FnOnce(&Control) -> Result<Lease>,
         values: &[Value],
         prepare: impl FnOnce(&Connection, &[Value]) -> Result<Statement>,
     ) -> Result<()> {
         self.control.check()?;
-        let connection = connect()?;
-        self.control.attach(&connection)?;
+        let connection = connect(&self.control)?;
         let statement = prepare(&connection, values)?;
         self.control.check()?;
         statement.bind_positional(values)?;
-        let rows = statement.start(|| self.control.is_cancelled())?;
+        let cancelled = || self.control.is_cancelled();
+        let rows = if connection.is_of_transaction() {
+            statement.start_in_transaction(&connection, cancelled)?
+        } else {
+            statement.start(cancelled)?
+        };
         let columns = rows.columns();
         let ahead = (AHEAD_CELLS / (Chunk::CAPACITY * columns.len().max(1))).clamp(2, 32);
         self.state.lock().columns = Some(columns);
@@ -187,7 +252,7 @@ impl Shared {
                 continue;
             }
             let mut state = self.state.lock();
-            while state.chunks.len() >= ahead && !self.control.is_cancelled() {
+            while state.chunks.len() >= ahead && !state.unbounded && !self.control.is_cancelled() {
                 self.room.wait(&mut state);
             }
             if self.control.is_cancelled() {
@@ -206,12 +271,13 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::instance::Instance;
     use std::time::{Duration, Instant};
 
     fn start(pool: &Pool, sql: &'static str) -> Scan {
         let instance = Instance::open(&[("threads", "2")]).unwrap();
         let wake = Wake::new().unwrap();
-        Scan::start(pool, &wake, &instance, vec![], move |connection, _| {
+        Scan::start(pool, &wake, &Source::Instance(instance), vec![], move |connection, _| {
             Statement::prepare(connection, sql)
         })
         .unwrap()

@@ -278,6 +278,24 @@ impl Statement {
     /// # Errors
     /// DuckDB's own; [`ErrorKind::Interrupt`] when interrupted.
     pub fn start(&self, cancelled: impl Fn() -> bool) -> Result<Rows> {
+        self.run(None, cancelled)
+    }
+
+    /// As [`Statement::start`], in a transaction that is to survive when `cancelled` ends the
+    /// statement: it is asked between two of DuckDB's tasks, and an interrupt within one, which would
+    /// end the transaction, is not needed.
+    ///
+    /// # Errors
+    /// As [`Statement::start`].
+    pub fn start_in_transaction(
+        &self,
+        connection: &Connection,
+        cancelled: impl Fn() -> bool,
+    ) -> Result<Rows> {
+        self.run(Some(connection), cancelled)
+    }
+
+    fn run(&self, within: Option<&Connection>, cancelled: impl Fn() -> bool) -> Result<Rows> {
         struct Pending(sys::duckdb_pending_result);
         impl Drop for Pending {
             fn drop(&mut self) {
@@ -300,6 +318,15 @@ impl Statement {
         if cancelled() {
             return Err(Error::new(ErrorKind::Interrupt, "Interrupted!"));
         }
+        // DuckDB's own loop spins while a worker does the last task, which may wait for somebody's rows.
+        let stopped = || within.is_some() && cancelled();
+        if !work_until_ready(pending.0, stopped)
+            && let Some(connection) = within
+        {
+            // What still runs ends at an interrupt, which here does the transaction no harm.
+            connection.interrupter().interrupt();
+            return Err(Error::new(ErrorKind::Interrupt, "Interrupted!"));
+        }
         let mut result = RawResult::empty();
         // SAFETY: live pending result; `result` is destroyed by its Drop whatever the outcome.
         let state = unsafe { sys::duckdb_execute_pending(pending.0, &raw mut result.0) };
@@ -315,6 +342,33 @@ impl Drop for Statement {
     fn drop(&mut self) {
         // SAFETY: prepared (or failed) once, destroyed once.
         unsafe { sys::duckdb_destroy_prepare(&raw mut self.raw) };
+    }
+}
+
+/// Does DuckDB's tasks one by one until there is a result or an error; false when cancelled before.
+fn work_until_ready(pending: sys::duckdb_pending_result, cancelled: impl Fn() -> bool) -> bool {
+    /// How often to look again at once, and how long to wait then, when other threads have the tasks.
+    const LOOKS: u32 = 50;
+    const IDLE: std::time::Duration = std::time::Duration::from_micros(100);
+    let mut looks = 0;
+    loop {
+        // SAFETY: a live pending result.
+        let state = unsafe { sys::duckdb_pending_execute_task(pending) };
+        // SAFETY: a plain question.
+        if unsafe { sys::duckdb_pending_execution_is_finished(state) } {
+            return true;
+        }
+        if cancelled() {
+            return false;
+        }
+        if state == sys::duckdb_pending_state_DUCKDB_PENDING_RESULT_NOT_READY {
+            looks = 0;
+        } else if looks < LOOKS {
+            looks += 1;
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(IDLE);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use pgrx::pg_sys;
 use crate::error::Result;
 use crate::lake::layout;
 use crate::lake::options::{Format, Source};
+use crate::lake::origin::{LakeRelation, Origin};
 use crate::lake::table::LakeTable;
 use crate::session::{self, Entry};
 
@@ -51,7 +52,7 @@ thread_local! {
 #[must_use]
 pub fn rows(relation: pg_sys::Oid, role: pg_sys::Oid) -> Option<f64> {
     let table = LakeTable::load(relation).ok()?;
-    let call = table.source.call(&[]).ok()?;
+    let call = table.origin.from_item().ok()?;
     let known = KNOWN.with_borrow(|known| {
         let found =
             known.get(&relation).filter(|found| found.call == call && found.role == role)?;
@@ -70,7 +71,11 @@ pub fn rows(relation: pg_sys::Oid, role: pg_sys::Oid) -> Option<f64> {
     }
     let started = Instant::now();
     let question = Question { role, server: table.server, until: started + PATIENCE };
-    let rows = question.rows(&table.source, &call).ok().flatten();
+    let rows = match &table.origin {
+        Origin::Files(source) => question.rows(source, &call),
+        Origin::Lake(relation) => question.rows_of_lake(relation),
+    };
+    let rows = rows.ok().flatten();
     SPENT.set((statement, spent + started.elapsed()));
     KNOWN.with_borrow_mut(|known| {
         if known.len() >= CACHED_TABLES {
@@ -86,7 +91,7 @@ pub fn rows(relation: pg_sys::Oid, role: pg_sys::Oid) -> Option<f64> {
 /// # Errors
 /// DuckDB's.
 pub fn counted_rows(table: &LakeTable, role: pg_sys::Oid) -> Result<f64> {
-    let sql = count(&table.source.call(&[])?);
+    let sql = count(&table.origin.from_item()?);
     let entry = Entry::Tables(vec![table.server]);
     let rows = session::ask(role, &sql, entry, None)?;
     Ok(rows.and_then(|rows| number(&rows, 0)).unwrap_or(0.0))
@@ -137,6 +142,11 @@ impl Question {
             _ => self.rows_of_text(source, &list, &sampled)?,
         };
         Ok(rows.map(|rows| (rows * factor).round()))
+    }
+
+    /// DuckLake counts a table's rows without reading its files.
+    fn rows_of_lake(&self, relation: &LakeRelation) -> Result<Option<f64>> {
+        Ok(number(&self.ask(&count(&relation.from_item()))?, 0))
     }
 
     /// The number of files, and some of them.

@@ -8,11 +8,13 @@ use duck::server::{ServerSpec, ServerType};
 use pgrx::pg_sys::{self, ImportForeignSchemaType as ListType};
 use pgrx::prelude::*;
 
+use super::import_lake;
 use super::table::{check_source, describe};
 use crate::error::{Error, Result, report};
 use crate::lake::columns;
 use crate::lake::layout::{self, Found};
 use crate::lake::options::{self, Format, Source};
+use crate::lake::origin::Origin;
 use crate::pg::{acl, catalog, encoding, nodes};
 use crate::session::{self, Entry};
 
@@ -30,7 +32,12 @@ pub unsafe extern "C-unwind" fn import_foreign_schema(
 ) -> *mut pg_sys::List {
     // SAFETY: PostgreSQL's own statement; the commands are new strings.
     unsafe {
-        let commands = report(Import::new(statement, server).and_then(|import| import.commands()));
+        let is_lake = catalog::server_by_oid(server).is_some_and(|server| server.is_lake());
+        let commands = report(if is_lake {
+            import_lake::commands(statement, server)
+        } else {
+            Import::new(statement, server).and_then(|import| import.commands())
+        });
         nodes::list_of(
             commands.iter().map(|command| nodes::palloc_bytes(&encoding::utf8_to_server(command))),
         )
@@ -203,7 +210,7 @@ impl Import {
     }
 
     fn describe(&self, found: &Found) -> Result<Vec<duck::Column>> {
-        describe(&self.source(found)?, &self.server).map_err(|error| {
+        describe(&Origin::Files(self.source(found)?), &self.server).map_err(|error| {
             error.hint(format!(
                 "IMPORT FOREIGN SCHEMA reads \"{}\"; EXCEPT leaves a table out, and so does a \
                  folder above it.",
@@ -214,19 +221,7 @@ impl Import {
 
     fn command(&self, name: &str, found: &Found) -> Result<String> {
         let described = self.describe(found)?;
-        let columns = columns::row_columns(&described).into_iter().zip(&described);
-        let columns: Vec<_> = columns
-            .map(|(column, in_files)| {
-                let option = if column.name == in_files.name {
-                    String::new()
-                } else {
-                    format!(" OPTIONS (column_name {})", literal(&in_files.name))
-                };
-                let name = identifier(&column.name);
-                let type_name = catalog::type_name(column.type_oid, column.typmod);
-                format!("{name} {type_name}{option}")
-            })
-            .collect();
+        let columns = column_definitions(&described);
         let options: Vec<_> = self
             .options(found)?
             .iter()
@@ -240,6 +235,23 @@ impl Import {
             options.join(", ")
         ))
     }
+}
+
+/// The definitions of columns that files or a lake's table have, under PostgreSQL's names.
+pub fn column_definitions(described: &[duck::Column]) -> Vec<String> {
+    let columns = columns::row_columns(described).into_iter().zip(described);
+    columns
+        .map(|(column, found)| {
+            let option = if column.name == found.name {
+                String::new()
+            } else {
+                format!(" OPTIONS (column_name {})", literal(&found.name))
+            };
+            let name = identifier(&column.name);
+            let type_name = catalog::type_name(column.type_oid, column.typmod);
+            format!("{name} {type_name}{option}")
+        })
+        .collect()
 }
 
 /// The place that the statement's schema means: the location itself, a folder below it, or the whole
@@ -304,13 +316,13 @@ fn alike(format: Format, first: &[String], other: &[String]) -> bool {
 }
 
 /// An identifier for PostgreSQL's SQL, in UTF-8.
-fn identifier(name: &str) -> String {
+pub fn identifier(name: &str) -> String {
     // SAFETY: `quoted` passes a NUL-terminated string.
     quoted(name, |text| unsafe { pg_sys::quote_identifier(text) })
 }
 
 /// A literal for PostgreSQL's SQL, in UTF-8.
-fn literal(text: &str) -> String {
+pub fn literal(text: &str) -> String {
     // SAFETY: as above.
     quoted(text, |text| unsafe { pg_sys::quote_literal_cstr(text) })
 }

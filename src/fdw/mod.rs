@@ -1,25 +1,38 @@
 //! The foreign-data wrapper `duckdb`: its validator, the checks on servers, user mappings and
 //! foreign tables that a validator cannot make, since it sees neither the server's type nor who the
-//! server is for, and foreign tables: [`table`], [`estimate`], [`analyze`], [`import`].
+//! server is for, and foreign tables: [`table`], [`estimate`], [`analyze`], [`import`], [`refresh`].
 
 mod analyze;
 mod estimate;
 mod import;
+mod import_lake;
+mod modify;
+mod refresh;
 mod table;
 
-use duck::server::{self, Catalog, ServerSpec};
+use duck::server::{self, Catalog, LakeSpec, ServerSpec};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::error::{Error, Result, report};
-use crate::lake::options::Source;
+use crate::lake::origin::Origin;
+use crate::pg::callbacks::{self, Event};
 use crate::pg::{acl, catalog, hook};
+use crate::session;
 
 /// # Safety
 /// Called once, from `_PG_init`.
 pub unsafe fn init() {
     // SAFETY: by contract.
-    unsafe { hook::set_object_access(Some(object_access)) };
+    unsafe {
+        hook::set_object_access(Some(object_access));
+        modify::init();
+        callbacks::at_transaction_event(|event| {
+            if matches!(event, Event::Commit | Event::Abort | Event::SubAbort) {
+                import_lake::forget_comments();
+            }
+        });
+    }
 }
 
 /// The wrapper's validator: names, places and values of options. HV00D for a name, HV024 for a
@@ -49,7 +62,7 @@ fn validate(options: &[(String, String)], catalog: pg_sys::Oid) -> Result<()> {
     let place = match catalog {
         pg_sys::ForeignServerRelationId => Catalog::Server,
         pg_sys::UserMappingRelationId => Catalog::UserMapping,
-        pg_sys::ForeignTableRelationId => return Source::parse(options).map(drop),
+        pg_sys::ForeignTableRelationId => return Origin::check(options),
         pg_sys::AttributeRelationId => return validate_column(options),
         _ => Catalog::Wrapper,
     };
@@ -127,9 +140,13 @@ fn check_server(oid: pg_sys::Oid) -> Result<()> {
     let Some(server) = catalog::server_by_oid(oid).filter(catalog::Server::is_ours) else {
         return Ok(());
     };
-    let spec = spec_of(&server, &[])?;
     let role = acl::current_role();
-    for needed in spec.required_roles() {
+    let required = if server.is_lake() {
+        check_lake(&server, role)?
+    } else {
+        spec_of(&server, &[])?.required_roles()
+    };
+    for needed in required {
         let name = std::ffi::CString::new(*needed).unwrap_or_default();
         if !acl::has_rights_of(role, &name) {
             return Err(Error::new(
@@ -142,6 +159,27 @@ fn check_server(oid: pg_sys::Oid) -> Result<()> {
     Ok(())
 }
 
+/// Checks a lake and its storage; returns the roles whose privileges its maker needs.
+fn check_lake(server: &catalog::Server, role: pg_sys::Oid) -> Result<&'static [&'static str]> {
+    let lake = LakeSpec::new(&server.name, &borrowed(&server.options), &[])?;
+    if let Some(name) = lake.storage_name() {
+        let storage = session::storage_of(server, name)?;
+        // With it comes the use of the keys that roles have for it.
+        if !acl::may_use_server(storage.oid, role) {
+            return Err(Error::new(
+                PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("permission denied for foreign server {}", storage.name),
+            ));
+        }
+        lake.clone().stored_in(spec_of(&storage, &[])?)?;
+    }
+    Ok(if lake.uses_local_files() {
+        &["pg_read_server_files", "pg_write_server_files"]
+    } else {
+        &[]
+    })
+}
+
 fn check_foreign_table(relation: pg_sys::Oid) -> Result<()> {
     let Some(table) = catalog::foreign_table(relation) else { return Ok(()) };
     let Some(server) = catalog::server_by_oid(table.server) else { return Ok(()) };
@@ -152,7 +190,8 @@ fn check_foreign_table(relation: pg_sys::Oid) -> Result<()> {
             format!("permission denied for foreign server {}", server.name),
         ));
     }
-    table::check_source(&Source::parse(&table.options)?, &server)
+    let origin = Origin::parse(&server, &table.relation_name, &table.options)?;
+    table::check_origin(&origin, &server)
 }
 
 fn check_user_mapping(oid: pg_sys::Oid) -> Result<()> {
@@ -162,6 +201,10 @@ fn check_user_mapping(oid: pg_sys::Oid) -> Result<()> {
     let Some(server) = catalog::server_by_oid(server).filter(catalog::Server::is_ours) else {
         return Ok(());
     };
+    if server.is_lake() {
+        LakeSpec::new(&server.name, &borrowed(&server.options), &borrowed(&options))?;
+        return Ok(());
+    }
     spec_of(&server, &options).map(drop)
 }
 

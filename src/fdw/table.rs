@@ -4,11 +4,12 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 use pgrx::prelude::*;
 
-use super::{analyze, estimate, import};
+use super::{analyze, estimate, import, import_lake, modify};
 use crate::error::{Error, Result, report};
 use crate::lake::columns;
 use crate::lake::options::Source;
-use crate::pg::{acl, catalog, encoding, memory, nodes};
+use crate::lake::origin::Origin;
+use crate::pg::{acl, catalog, encoding, memory, nodes, spi};
 use crate::pushdown;
 use crate::scan;
 use crate::session::{self, Entry};
@@ -27,6 +28,7 @@ pub unsafe extern "C-unwind" fn duckdb_fdw_handler(
         (*routine).GetForeignPaths = Some(get_foreign_paths);
         (*routine).AnalyzeForeignTable = Some(analyze::analyze_foreign_table);
         (*routine).ImportForeignSchema = Some(import::import_foreign_schema);
+        modify::fill(&mut *routine);
         pg_sys::Datum::from(routine)
     }
 }
@@ -103,6 +105,38 @@ pub extern "C" fn pg_finfo_duckdb_complete_foreign_table() -> *const pg_sys::Pg_
     &V1
 }
 
+/// `duckdb.complete_import() RETURNS event_trigger`: after IMPORT FOREIGN SCHEMA, gives the tables and
+/// columns the comments that the lake has for them.
+#[unsafe(no_mangle)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn duckdb_complete_import(
+    _fcinfo: pg_sys::FunctionCallInfo,
+) -> pg_sys::Datum {
+    for comment in import_lake::take_comments() {
+        let table = format!(
+            "{}.{}",
+            import::identifier(&comment.schema),
+            import::identifier(&comment.table)
+        );
+        let on = match &comment.column {
+            None => format!("FOREIGN TABLE {table}"),
+            Some(column) => format!("COLUMN {table}.{}", import::identifier(column)),
+        };
+        let sql = format!("COMMENT ON {on} IS {}", import::literal(&comment.text));
+        // SAFETY: within an event trigger, whose statement is done.
+        if !unsafe { spi::run(&sql) } {
+            pgrx::warning!("a comment of the lake could not be set on {on}");
+        }
+    }
+    pg_sys::Datum::null()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_duckdb_complete_import() -> *const pg_sys::Pg_finfo_record {
+    const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &V1
+}
+
 /// # Safety
 /// `statement` is live and may be changed.
 unsafe fn complete(statement: *mut pg_sys::CreateForeignTableStmt) -> Result<()> {
@@ -120,20 +154,33 @@ unsafe fn complete(statement: *mut pg_sys::CreateForeignTableStmt) -> Result<()>
         if (*base).if_not_exists && catalog::relation_exists((*base).relation) {
             return Ok(());
         }
-        let source = Source::parse(&catalog::def_elements((*statement).options))?;
-        check_source(&source, &server)?;
+        let name = encoding::server_to_utf8((*(*base).relation).relname);
+        let options = catalog::def_elements((*statement).options);
+        let origin = Origin::parse(&server, &name, &options)?;
+        check_origin(&origin, &server)?;
         let infer = (*base).tableElts.is_null()
             && (*base).inhRelations.is_null()
             && (*base).partbound.is_null()
             && (*base).ofTypename.is_null();
         if infer {
-            let columns = describe(&source, &server)?;
+            let columns = describe(&origin, &server)?;
             // The current context is gone when the event trigger returns.
             let context = pg_sys::GetMemoryChunkContext(statement.cast());
             (*base).tableElts = memory::in_context(context, || definitions(&columns));
         }
     }
     Ok(())
+}
+
+/// Whether the current role may make a table of this on this server.
+///
+/// # Errors
+/// As [`check_source`].
+pub fn check_origin(origin: &Origin, server: &catalog::Server) -> Result<()> {
+    match origin {
+        Origin::Files(source) => check_source(source, server),
+        Origin::Lake(_) => Ok(()),
+    }
 }
 
 /// Whether the current role may make a table of these files on this server.
@@ -155,12 +202,12 @@ pub fn check_source(source: &Source, server: &catalog::Server) -> Result<()> {
     Ok(())
 }
 
-/// The columns that the files have.
+/// The columns that the files or the lake's table have.
 ///
 /// # Errors
-/// DuckDB's, for files that cannot be read.
-pub fn describe(source: &Source, server: &catalog::Server) -> Result<Vec<duck::Column>> {
-    let sql = format!("SELECT * FROM {}", source.call(&[])?);
+/// DuckDB's, for what cannot be read.
+pub fn describe(origin: &Origin, server: &catalog::Server) -> Result<Vec<duck::Column>> {
+    let sql = format!("SELECT * FROM {}", origin.from_item()?);
     let entry = Entry::Tables(vec![server.oid]);
     Ok(session::describe(acl::current_role(), &sql, vec![], entry)?.columns)
 }

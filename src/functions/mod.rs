@@ -1,6 +1,9 @@
 //! The functions of schema `duckdb` that administrators and users call, besides the queries
 //! themselves.
 
+mod lake;
+mod maintenance;
+
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -8,6 +11,30 @@ use crate::error::{Error, Result, report};
 use crate::pg::{acl, encoding, nodes, progress};
 use crate::session::{self, access};
 use crate::types::{self, parameter};
+
+/// A function whose arguments may be NULL, or whose answer is rows of texts: its symbol, that of its
+/// information record, and what it does with a [`crate::pg::call::Call`].
+macro_rules! function {
+    ($(#[$doc:meta])* $symbol:ident, $information:ident, $body:path) => {
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        #[pgrx::pg_guard]
+        pub unsafe extern "C-unwind" fn $symbol(
+            fcinfo: pgrx::pg_sys::FunctionCallInfo,
+        ) -> pgrx::pg_sys::Datum {
+            // SAFETY: PostgreSQL's own call information of this function.
+            unsafe { $crate::error::report($body(&$crate::pg::call::Call::new(fcinfo))) }
+        }
+
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $information() -> *const pgrx::pg_sys::Pg_finfo_record {
+            const V1: pgrx::pg_sys::Pg_finfo_record =
+                pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
+            &V1
+        }
+    };
+}
+use function;
 
 /// `duckdb.version() RETURNS text`: the version of the DuckDB library.
 #[pg_extern]
@@ -103,7 +130,7 @@ fn duckdb_describe(
     sql: &[u8],
 ) -> TableIterator<'static, (name!(n, Vec<u8>), name!(d, Vec<u8>), name!(p, Option<String>))> {
     report(access::check_query());
-    let sql = server_text(sql);
+    let sql = encoding::server_bytes_to_utf8(sql);
     let columns =
         report(session::describe(acl::current_role(), &sql, vec![], session::Entry::Query)).columns;
     TableIterator::new(columns.into_iter().map(|column| {
@@ -120,13 +147,6 @@ fn duckdb_describe(
         let server = |text: &str| encoding::utf8_to_server(text).into_owned();
         (server(&column.name), server(&column.logical_type.to_string()), pg_type)
     }))
-}
-
-/// A text argument, taken as its bytes, since pgrx's own conversion wants a UTF-8 server.
-fn server_text(bytes: &[u8]) -> String {
-    let text = std::ffi::CString::new(bytes).unwrap_or_default();
-    // SAFETY: NUL-terminated server text.
-    unsafe { encoding::server_to_utf8(text.as_ptr()) }
 }
 
 /// `duckdb.extensions() RETURNS TABLE (name text, loaded boolean, version text)`: DuckDB's

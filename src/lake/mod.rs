@@ -1,10 +1,13 @@
-//! Files as tables: the readers and their options ([`reader`]), a foreign table's options
-//! ([`options`]), which tables a listing holds ([`layout`]), and a foreign table as DuckDB SQL ([`table`]). It reads the catalogs and asks
-//! DuckDB for columns; it neither plans nor scans.
+//! Files and relations of lakes as tables: the readers and their options ([`reader`]), what a foreign
+//! table reads ([`origin`], [`options`] for files), which tables a listing holds ([`layout`]), and a
+//! foreign table as DuckDB SQL ([`table`]), now or as it was ([`travel`]). It reads the catalogs and asks DuckDB for columns; it
+//! neither plans nor scans.
 
 pub mod columns;
 pub mod hidden;
 pub mod layout;
 pub mod options;
+pub mod origin;
 pub mod reader;
 pub mod table;
+pub mod travel;

@@ -4,6 +4,8 @@
 //! type than the file's is cast, any other is error 42804 when rows are read. DuckDB knows a file's
 //! types when it binds the statement and folds these checks away, so they cost nothing.
 
+use std::sync::Arc;
+
 use duck::server::ServerSpec;
 use duck::{Column, LogicalType, quote};
 use pgrx::pg_sys::NodeTag as Tag;
@@ -11,11 +13,30 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::hidden::{executed, hidden, is_plain};
 use super::options::{Format, Source};
+use super::origin::Origin;
 use crate::error::{Error, Result};
 use crate::pg::catalog::{self, Attribute};
 use crate::pg::nodes;
 use crate::pg::parse::Constant;
 use crate::types::{self, parameter};
+
+/// What a row of a lake's table is called in our SQL, and the number of the system column that
+/// PostgreSQL has for it (`ctid`). DuckLake's own rowid is not unique (DuckLake 1.0); a file and the
+/// place in it are.
+pub const ROW_COLUMN: &str = "pg_pond row";
+#[expect(clippy::cast_possible_truncation, reason = "a small negative number")]
+pub const ROW_NUMBER: i16 = pg_sys::SelfItemPointerAttributeNumber as i16;
+
+/// Whether the row of the relation called `alias` is the one that the text `row` means. The text is
+/// taken apart rather than made for each row of the relation.
+#[must_use]
+pub fn is_row(alias: &str, row: &str) -> String {
+    let alias = quote::identifier(alias);
+    format!(
+        "{alias}.file_row_number = CAST(split_part({row}, ' ', 1) AS BIGINT) \
+         AND {alias}.filename = substr({row}, strpos({row}, ' ') + 1)"
+    )
+}
 
 /// A foreign table of the wrapper `duckdb`.
 #[derive(Clone, Debug)]
@@ -26,7 +47,7 @@ pub struct LakeTable {
     pub name: String,
     /// By attribute number, from 0; `None` for dropped ones.
     pub columns: Vec<Option<LakeColumn>>,
-    pub source: Source,
+    pub origin: Origin,
 }
 
 #[derive(Clone, Debug)]
@@ -49,8 +70,13 @@ impl LakeTable {
                 "the relation is not a foreign table of wrapper duckdb",
             )
         })?;
-        let source = Source::parse(&table.options)?;
-        check_location(&table, &source)?;
+        let server = catalog::server_by_oid(table.server).ok_or_else(|| {
+            Error::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, "the foreign server is gone")
+        })?;
+        let origin = Origin::parse(&server, &table.relation_name, &table.options)?;
+        if let Origin::Files(source) = &origin {
+            check_location(&table.name, &server, source)?;
+        }
         let mut columns: Vec<Option<LakeColumn>> = vec![];
         for attribute in table.attributes {
             let column = attribute.map(|attribute| {
@@ -66,7 +92,7 @@ impl LakeTable {
             });
             columns.push(column);
         }
-        Ok(Self { relation, server: table.server, name: table.name, columns, source })
+        Ok(Self { relation, server: table.server, name: table.name, columns, origin })
     }
 
     /// The column of an attribute number.
@@ -89,6 +115,10 @@ impl LakeTable {
             let alias = if column.alias == column.file_name { hidden(&alias) } else { alias };
             items.push(format!("{}{alias}", self.held_to_type(column, &name)?));
         }
+        if numbers.contains(&ROW_NUMBER) && self.origin.lake().is_some() {
+            let name = quote::identifier(ROW_COLUMN);
+            items.push(format!("concat(file_row_number, ' ', filename) AS {name}"));
+        }
         // A row count needs rows, and a row needs a column.
         let items = if items.is_empty() { "1".to_owned() } else { items.join(", ") };
         Ok(format!("SELECT {items} FROM {}", self.call(numbers)?))
@@ -104,24 +134,28 @@ impl LakeTable {
     /// The reader's call. Formats without types of their own are told the table's, where it is
     /// certain which columns are in the files: folders such as `day=2020-01-01` may add some.
     fn call(&self, numbers: &[i16]) -> Result<String> {
-        let shown = self.source.call(&[])?;
-        if self.source.format == Format::Parquet && self.reads_floats(numbers) {
+        let source = match &self.origin {
+            Origin::Files(source) => source,
+            Origin::Lake(relation) => return Ok(relation.from_item()),
+        };
+        let shown = source.call(&[])?;
+        if source.format == Format::Parquet && self.reads_floats(numbers) {
             // Other writers leave NaN out of a column's statistics; PostgreSQL's NaN is the greatest
             // number.
             let head = shown.strip_suffix(')').unwrap_or(&shown);
             return Ok(format!("{head}{})", hidden(", can_have_nan = true")));
         }
-        if self.source.has("types") || self.source.has("columns") || self.may_have_folders() {
+        if source.has("types") || source.has("columns") || may_have_folders(source) {
             return Ok(shown);
         }
-        let types = self.declared_types(numbers);
-        let further = match (self.source.format, &types) {
+        let types = self.declared_types(source, numbers);
+        let further = match (source.format, &types) {
             (Format::Csv, Some((types, _))) => ("types", types),
             // Here a type for one column leaves out all others that have none.
             (Format::Json, Some((types, true))) => ("columns", types),
             _ => return Ok(shown),
         };
-        let full = self.source.call(&[further])?;
+        let full = source.call(&[further])?;
         // The common head is shown, the types are not.
         let head = shown.strip_suffix(')').unwrap_or(&shown);
         let tail = full.strip_prefix(head).and_then(|rest| rest.strip_suffix(')'));
@@ -131,24 +165,12 @@ impl LakeTable {
         })
     }
 
-    /// Whether DuckDB may find columns in the names of folders.
-    fn may_have_folders(&self) -> bool {
-        let told = self.source.options.iter().find(|(name, _)| name == "hive_partitioning");
-        match told {
-            Some((_, Constant::Boolean(told))) => *told,
-            _ => self.source.paths.iter().any(|path| {
-                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-                folder.contains(['=', '*', '?', '['])
-            }),
-        }
-    }
-
     /// The DuckDB types by which the columns with these numbers are read from files without types,
     /// and whether all have one; `None` when none has.
-    fn declared_types(&self, numbers: &[i16]) -> Option<(Constant, bool)> {
+    fn declared_types(&self, source: &Source, numbers: &[i16]) -> Option<(Constant, bool)> {
         let used = numbers.iter().filter_map(|number| self.column(*number));
         let in_files = used.filter(|column| {
-            !(self.source.has("filename") && column.file_name.eq_ignore_ascii_case("filename"))
+            !(source.has("filename") && column.file_name.eq_ignore_ascii_case("filename"))
         });
         let types: Vec<_> =
             in_files.map(|column| (column.file_name.clone(), column.read_type())).collect();
@@ -169,7 +191,7 @@ impl LakeTable {
     pub fn all_columns(&self, as_declared: bool) -> Result<String> {
         let columns = self.columns.iter().flatten();
         let numbers: Vec<_> = columns.map(|column| column.attribute.number).collect();
-        let call = if as_declared { self.call(&numbers)? } else { self.source.call(&[])? };
+        let call = if as_declared { self.call(&numbers)? } else { self.origin.from_item()? };
         Ok(format!("SELECT * FROM {}", executed(&call)))
     }
 
@@ -195,13 +217,14 @@ impl LakeTable {
                     Error::new(
                         PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
                         format!(
-                            "column \"{name}\" of foreign table \"{}\" does not exist in the files",
-                            self.name
+                            "column \"{name}\" of foreign table \"{}\" does not exist in {}",
+                            self.name,
+                            self.place()
                         ),
                     )
-                    .detail(listed(&column.file_name, found))
+                    .detail(listed(&self.origin, &column.file_name, found))
                     .hint(
-                        "The column's option column_name says what the files call it: \
+                        "The column's option column_name says what it is called there: \
                          ALTER FOREIGN TABLE … ALTER COLUMN … OPTIONS (ADD column_name '…').",
                     ),
                 ),
@@ -209,21 +232,48 @@ impl LakeTable {
         })
     }
 
+    /// Where the rows come from, for messages.
+    fn place(&self) -> &'static str {
+        match self.origin {
+            Origin::Files(_) => "the files",
+            Origin::Lake(_) => "the lake",
+        }
+    }
+
     /// 58P01 that names the table, in place of one that names a file.
     #[must_use]
     pub fn files_are_gone(&self, error: Error) -> Error {
-        error.reworded(format!("the files of foreign table \"{}\" do not exist", self.name))
+        error.reworded(match &self.origin {
+            Origin::Files(_) => {
+                format!("the files of foreign table \"{}\" do not exist", self.name)
+            }
+            Origin::Lake(_) => {
+                format!("a file of the lake's table behind foreign table \"{}\" is gone", self.name)
+            }
+        })
     }
 
     /// What is wrong with a column of another type; the type follows.
     fn mismatch(&self, column: &LakeColumn) -> String {
         let attribute = &column.attribute;
         format!(
-            "column \"{}\" of foreign table \"{}\" has type {}, but the files hold ",
+            "column \"{}\" of foreign table \"{}\" has type {}, but {} ",
             attribute.name,
             self.name,
             catalog::type_name(attribute.type_oid, attribute.typmod),
+            match self.origin {
+                Origin::Files(_) => "the files hold",
+                Origin::Lake(_) => "the lake holds",
+            }
         )
+    }
+
+    /// A column by its name in the lake or the files, held to the type that the table declares.
+    ///
+    /// # Errors
+    /// 0A000 for a column type that DuckDB has nothing for.
+    pub fn column_sql(&self, column: &LakeColumn) -> Result<String> {
+        self.held_to_type(column, &quote::identifier(&column.file_name))
     }
 
     fn held_to_type(&self, column: &LakeColumn, name: &str) -> Result<String> {
@@ -260,6 +310,107 @@ impl LakeTable {
     }
 }
 
+/// Looks at the columns that a lake's table has before it is written to.
+pub type WriteCheck = Arc<dyn Fn(&[Column]) -> duck::Result<()> + Send + Sync>;
+
+impl LakeTable {
+    /// A query of the columns that are written, by their names in the lake, and what to ask of its
+    /// result: that no value of the foreign table's types is rounded, which DuckDB does without a word.
+    #[must_use]
+    pub fn before_write(&self, names: &[String]) -> Option<(String, WriteCheck)> {
+        let relation = self.origin.lake()?;
+        let written: Vec<_> = self
+            .columns
+            .iter()
+            .flatten()
+            .filter(|column| names.contains(&column.file_name))
+            .map(|column| {
+                let attribute = &column.attribute;
+                let base = base_type(attribute.type_oid, attribute.typmod);
+                (column.file_name.clone(), base, self.mismatch(column))
+            })
+            .filter(|(_, (oid, _), _)| ROUNDED_TYPES.contains(oid))
+            .collect();
+        if written.is_empty() {
+            return None;
+        }
+        let items: Vec<_> = written.iter().map(|(name, ..)| quote::identifier(name)).collect();
+        let sql = format!("SELECT {} FROM {}", items.join(", "), relation.name());
+        let check = move |found: &[Column]| {
+            for ((_, (oid, typmod), mismatch), column) in written.iter().zip(found) {
+                if rounds(*oid, *typmod, &column.logical_type) {
+                    return Err(duck::Error::new(
+                        duck::ErrorKind::ColumnMismatch,
+                        format!("{mismatch}{}, which would round values", column.logical_type),
+                    ));
+                }
+            }
+            Ok(())
+        };
+        Some((sql, Arc::new(check)))
+    }
+}
+
+impl LakeTable {
+    /// A query of columns by their numbers, and the question whether they are in the lake just as the
+    /// foreign table declares them, so that an expression means the same without [`LakeTable::select`];
+    /// `None` where they cannot be.
+    #[must_use]
+    pub fn as_declared(&self, numbers: &[i16]) -> Option<(String, WriteCheck)> {
+        let relation = self.origin.lake()?;
+        let mut types = vec![];
+        let mut items = vec![];
+        for number in numbers {
+            let column = self.column(*number)?;
+            let (oid, typmod) = (column.attribute.type_oid, column.attribute.typmod);
+            let loose = [pg_sys::BPCHAROID, pg_sys::NUMERICOID].contains(&oid)
+                && (oid == pg_sys::BPCHAROID || typmod == -1);
+            if column.alias != column.file_name || loose {
+                return None;
+            }
+            types.push(parameter::duck_type(oid, typmod).ok()?);
+            items.push(quote::identifier(&column.file_name));
+        }
+        let items = if items.is_empty() { "1".to_owned() } else { items.join(", ") };
+        let sql = format!("SELECT {items} FROM {}", relation.name());
+        let check = move |found: &[Column]| {
+            let same = types.iter().zip(found).all(|(own, column)| *own == column.logical_type);
+            let other = || duck::Error::new(duck::ErrorKind::ColumnMismatch, "another type");
+            same.then_some(()).ok_or_else(other)
+        };
+        Some((sql, Arc::new(check)))
+    }
+}
+
+/// Types whose values a lake's column that is read as them may be too narrow for.
+const ROUNDED_TYPES: [pg_sys::Oid; 4] =
+    [pg_sys::FLOAT4OID, pg_sys::FLOAT8OID, pg_sys::NUMERICOID, pg_sys::TIMESTAMPOID];
+
+/// Whether DuckDB rounds values of a PostgreSQL type that it puts into a column.
+fn rounds(oid: pg_sys::Oid, typmod: i32, column: &LogicalType) -> bool {
+    let integer = INTEGERS.contains(&column.to_string().as_str());
+    match (oid, column) {
+        (pg_sys::FLOAT8OID, LogicalType::Double) => false,
+        (pg_sys::FLOAT4OID, LogicalType::Double | LogicalType::Float) => false,
+        (pg_sys::FLOAT4OID | pg_sys::FLOAT8OID, _) => true,
+        (pg_sys::TIMESTAMPOID, _) => {
+            matches!(column.to_string().as_str(), "TIMESTAMP_S" | "TIMESTAMP_MS" | "DATE")
+        }
+        (pg_sys::NUMERICOID, LogicalType::Decimal { scale, .. }) => {
+            match parameter::duck_type(oid, typmod) {
+                Ok(LogicalType::Decimal { scale: own, .. }) if typmod != -1 => own > *scale,
+                _ => true,
+            }
+        }
+        (pg_sys::NUMERICOID, _) if integer => match parameter::duck_type(oid, typmod) {
+            Ok(LogicalType::Decimal { scale, .. }) if typmod != -1 => scale > 0,
+            // What is wider than int8 is read as numeric.
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
 /// A column of something else than a foreign table, held to the type that the statement was planned
 /// with; `what` names it in the error.
 ///
@@ -279,25 +430,44 @@ pub fn held_to_type(name: &str, oid: pg_sys::Oid, typmod: i32, what: &str) -> Re
     Ok(format!("{}{name}{}", hidden(&before), hidden(&after)))
 }
 
+/// Whether DuckDB may find columns in the names of folders.
+fn may_have_folders(source: &Source) -> bool {
+    let told = source.options.iter().find(|(name, _)| name == "hive_partitioning");
+    match told {
+        Some((_, Constant::Boolean(told))) => *told,
+        _ => source.paths.iter().any(|path| {
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            folder.contains(['=', '*', '?', '['])
+        }),
+    }
+}
+
 /// HV024 where the files lie outside of the server's location.
-fn check_location(table: &catalog::ForeignTable, source: &Source) -> Result<()> {
-    let Some(server) = catalog::server_by_oid(table.server) else { return Ok(()) };
+fn check_location(table: &str, server: &catalog::Server, source: &Source) -> Result<()> {
     let options: Vec<_> = server.options.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     let spec = ServerSpec::new(&server.name, server.server_type.as_deref(), &options, &[])?;
     source.check_location(&spec).map_err(|error| {
-        error.detail(format!("Foreign table \"{}\" reads it.", table.name)).hint(
+        error.detail(format!("Foreign table \"{table}\" reads it.")).hint(
             "The server's location has changed since the table was made; \
              ALTER FOREIGN TABLE … OPTIONS (SET path '…') moves the table.",
         )
     })
 }
 
-/// The files' columns for a message.
-fn listed(missing: &str, found: &[Column]) -> String {
+/// The columns that are there, for a message.
+fn listed(origin: &Origin, missing: &str, found: &[Column]) -> String {
     const MOST: usize = 40;
     let names: Vec<_> = found.iter().take(MOST).map(|c| format!("\"{}\"", c.name)).collect();
     let more = if found.len() > MOST { ", …" } else { "" };
-    format!("The files do not have \"{missing}\"; they have {}{more}.", names.join(", "))
+    let names = names.join(", ");
+    match origin {
+        Origin::Files(_) => {
+            format!("The files do not have \"{missing}\"; they have {names}{more}.")
+        }
+        Origin::Lake(_) => {
+            format!("The table does not have \"{missing}\"; it has {names}{more}.")
+        }
+    }
 }
 
 impl LakeColumn {
@@ -337,7 +507,8 @@ fn fits_decimal(oid: pg_sys::Oid, typmod: i32) -> bool {
 }
 
 /// The type below all domains.
-fn base_type(oid: pg_sys::Oid, typmod: i32) -> (pg_sys::Oid, i32) {
+#[must_use]
+pub fn base_type(oid: pg_sys::Oid, typmod: i32) -> (pg_sys::Oid, i32) {
     let mut typmod = typmod;
     // SAFETY: a catalog look-up of an existing type.
     let oid = unsafe { pg_sys::getBaseTypeAndTypmod(oid, &raw mut typmod) };

@@ -62,6 +62,34 @@ pub fn may_use_server(server: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     }
 }
 
+/// Whether `role` owns the foreign server, by itself or through a membership. A superuser owns all.
+#[must_use]
+pub fn owns_server(server: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: catalog look-ups.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        return pg_sys::pg_foreign_server_ownercheck(server, role);
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        return pg_sys::object_ownercheck(pg_sys::ForeignServerRelationId, server, role);
+    }
+}
+
+/// Whether `role` may select all columns of a relation.
+#[must_use]
+pub fn may_select(relation: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    let mode = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
+    // SAFETY: catalog look-ups.
+    unsafe {
+        pg_sys::pg_class_aclcheck(relation, role, mode) == pg_sys::AclResult::ACLCHECK_OK
+            || pg_sys::pg_attribute_aclcheck_all(
+                relation,
+                role,
+                mode,
+                pg_sys::AclMaskHow::ACLMASK_ALL,
+            ) == pg_sys::AclResult::ACLCHECK_OK
+    }
+}
+
 /// The OID of a schema, if it exists.
 #[must_use]
 pub fn schema(name: &str) -> Option<pg_sys::Oid> {

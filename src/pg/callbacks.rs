@@ -5,25 +5,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pgrx::pg_sys;
 
-/// The end of a transaction or a subtransaction, seen from a module that keeps state for it.
+/// What happens to a transaction or a subtransaction, seen from a module that keeps state for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
+pub enum Event {
+    /// Everything else is done; an error still makes it an abort.
+    PreCommit,
+    /// As [`Event::PreCommit`], for PREPARE TRANSACTION.
+    PrePrepare,
     Commit,
     Abort,
+    SubCommit,
     SubAbort,
 }
 
 thread_local! {
-    static AT_END: RefCell<Vec<fn(End)>> = const { RefCell::new(Vec::new()) };
+    static CALLBACKS: RefCell<Vec<fn(Event)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `callback` at the end of every transaction and at the abort of every subtransaction. The
-/// callback must not raise an error.
+/// Calls `callback` at every event. It may raise an error at [`Event::PreCommit`] and
+/// [`Event::PrePrepare`] only.
 ///
 /// # Safety
 /// Called from `_PG_init`.
-pub unsafe fn at_transaction_end(callback: fn(End)) {
-    AT_END.with_borrow_mut(|callbacks| {
+pub unsafe fn at_transaction_event(callback: fn(Event)) {
+    CALLBACKS.with_borrow_mut(|callbacks| {
         if callbacks.is_empty() {
             // SAFETY: static functions without an argument.
             unsafe {
@@ -35,8 +40,10 @@ pub unsafe fn at_transaction_end(callback: fn(End)) {
     });
 }
 
-fn run(end: End) {
-    AT_END.with_borrow(|callbacks| callbacks.iter().for_each(|callback| callback(end)));
+fn run(event: Event) {
+    // A callback that raises an error may be left while another transaction begins.
+    let callbacks = CALLBACKS.with_borrow(Clone::clone);
+    callbacks.iter().for_each(|callback| callback(event));
 }
 
 #[pgrx::pg_guard]
@@ -45,10 +52,12 @@ unsafe extern "C-unwind" fn on_xact(
     _argument: *mut std::ffi::c_void,
 ) {
     match event {
+        pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT => run(Event::PreCommit),
+        pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE => run(Event::PrePrepare),
         pg_sys::XactEvent::XACT_EVENT_COMMIT | pg_sys::XactEvent::XACT_EVENT_PREPARE => {
-            run(End::Commit);
+            run(Event::Commit);
         }
-        pg_sys::XactEvent::XACT_EVENT_ABORT => run(End::Abort),
+        pg_sys::XactEvent::XACT_EVENT_ABORT => run(Event::Abort),
         _ => {}
     }
 }
@@ -60,8 +69,10 @@ unsafe extern "C-unwind" fn on_subxact(
     _parent: pg_sys::SubTransactionId,
     _argument: *mut std::ffi::c_void,
 ) {
-    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        run(End::SubAbort);
+    match event {
+        pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB => run(Event::SubAbort),
+        pg_sys::SubXactEvent::SUBXACT_EVENT_COMMIT_SUB => run(Event::SubCommit),
+        _ => {}
     }
 }
 

@@ -30,7 +30,8 @@ pub struct Objects {
     /// The types of the literals that queries and readers take.
     pub sql: pg_sys::Oid,
     pub path: pg_sys::Oid,
-    /// The functions of the extension that return [`Objects::row`]: `query` and the readers.
+    /// The functions of the extension that return [`Objects::row`]: `query`, the readers, and looks
+    /// at a lake's past.
     pub in_from: Vec<pg_sys::Oid>,
     /// `duckdb.query(duckdb.sql)` and `duckdb.query(duckdb.sql, VARIADIC "any")`.
     pub query: [pg_sys::Oid; 2],
@@ -38,6 +39,12 @@ pub struct Objects {
     pub query_rows: [pg_sys::Oid; 2],
     /// `duckdb.query_by_name(text)` and `duckdb.query_by_name(text, VARIADIC "any")`.
     pub query_by_name: [pg_sys::Oid; 2],
+    /// `duckdb.at` and `duckdb.table_changes`, and what they become: `duckdb.query_at` and
+    /// `duckdb.query_changes`; InvalidOid in versions before 0.3.0 of the extension.
+    pub at: pg_sys::Oid,
+    pub table_changes: pg_sys::Oid,
+    pub query_at: pg_sys::Oid,
+    pub query_changes: pg_sys::Oid,
     /// `duckdb.pushed(bigint)` and `duckdb.pushed(bigint, VARIADIC "any")`; InvalidOid in version
     /// 0.1.0 of the extension.
     pub pushed: [pg_sys::Oid; 2],
@@ -90,11 +97,18 @@ impl Objects {
             };
             let query = of("query", sql)?;
             let readers = READERS.iter().filter_map(|name| reader(name));
+            let [at, table_changes, query_at, query_changes] =
+                ["at", "table_changes", "query_at", "query_changes"].map(reader);
+            let or_none = |oid: Option<pg_sys::Oid>| oid.unwrap_or(pg_sys::InvalidOid);
             Some(Self {
                 row,
                 sql,
                 path,
-                in_from: readers.chain(query).collect(),
+                in_from: readers.chain(query).chain(at).chain(table_changes).collect(),
+                at: or_none(at),
+                table_changes: or_none(table_changes),
+                query_at: or_none(query_at),
+                query_changes: or_none(query_changes),
                 query,
                 query_rows: of("query_rows", pg_sys::TEXTOID)?,
                 query_by_name: of("query_by_name", pg_sys::TEXTOID)?,
@@ -104,7 +118,7 @@ impl Objects {
     }
 }
 
-/// The reader function of this name in schema `duckdb`, if it belongs to the extension.
+/// The reader function, or another that is not overloaded, of this name in schema `duckdb`, if it belongs to the extension.
 #[must_use]
 pub fn reader(name: &str) -> Option<pg_sys::Oid> {
     // SAFETY: catalog look-ups; the candidates are palloc'ed for us.
@@ -267,6 +281,15 @@ pub fn server_by_oid(oid: pg_sys::Oid) -> Option<Server> {
     }
 }
 
+/// The server of this name, of whatever wrapper, without its mapping.
+#[must_use]
+pub fn server_by_name(name: &str) -> Option<Server> {
+    let name = CString::new(encoding::utf8_to_server(name).into_owned()).ok()?;
+    // SAFETY: a catalog look-up that may find nothing.
+    let oid = unsafe { pg_sys::get_foreign_server_oid(name.as_ptr(), true) };
+    (oid != pg_sys::InvalidOid).then(|| server_by_oid(oid)).flatten()
+}
+
 /// Options as the catalog's DefElem list has them, in UTF-8.
 ///
 /// # Safety
@@ -346,6 +369,8 @@ pub struct ForeignTable {
     pub server: pg_sys::Oid,
     /// Schema and name, quoted as needed.
     pub name: String,
+    /// The name alone, as it is.
+    pub relation_name: String,
     pub options: Vec<(String, String)>,
     /// By number, from 1; `None` for dropped ones.
     pub attributes: Vec<Option<Attribute>>,
@@ -359,6 +384,8 @@ pub struct Attribute {
     pub type_oid: pg_sys::Oid,
     pub typmod: i32,
     pub collation: pg_sys::Oid,
+    /// PostgreSQL computes it whenever it is read.
+    pub is_virtual: bool,
     pub options: Vec<(String, String)>,
 }
 
@@ -387,6 +414,8 @@ pub fn foreign_table(relation: pg_sys::Oid) -> Option<ForeignTable> {
                     type_oid: (*attribute).atttypid,
                     typmod: (*attribute).atttypmod,
                     collation: (*attribute).attcollation,
+                    // ATTRIBUTE_GENERATED_VIRTUAL in catalog/pg_attribute.h, since version 18.
+                    is_virtual: (*attribute).attgenerated.cast_unsigned() == b'v',
                     options: def_elements(pg_sys::GetForeignColumnOptions(
                         relation,
                         (*attribute).attnum,
@@ -394,14 +423,25 @@ pub fn foreign_table(relation: pg_sys::Oid) -> Option<ForeignTable> {
                 })
             })
             .collect();
+        let name = (*(*opened).rd_rel).relname;
+        let bare_name = encoding::server_to_utf8(name.data.as_ptr());
         pg_sys::RelationClose(opened);
         Some(ForeignTable {
             server: (*table).serverid,
             name: relation_name(relation),
+            relation_name: bare_name,
             options: def_elements((*table).options),
             attributes,
         })
     }
+}
+
+/// Keeps a relation from being changed by others, to the end of the transaction.
+pub fn lock_to_read(relation: pg_sys::Oid) {
+    #[expect(clippy::cast_possible_wrap, reason = "a small lock mode")]
+    let lock = pg_sys::AccessShareLock as i32;
+    // SAFETY: within a transaction; the relation need not exist.
+    unsafe { pg_sys::LockRelationOid(relation, lock) };
 }
 
 /// Whether there is a relation already where one of this name would be made. PostgreSQL's own error
@@ -496,6 +536,103 @@ pub unsafe fn checked_as(
     }
 }
 
+/// As [`checked_as`], for a relation that rows are written to.
+///
+/// # Safety
+/// Live structures of the executor.
+#[must_use]
+pub unsafe fn result_checked_as(
+    estate: *mut pg_sys::EState,
+    result: *mut pg_sys::ResultRelInfo,
+) -> pg_sys::Oid {
+    // SAFETY: by contract.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        {
+            let root = (*result).ri_RootResultRelInfo;
+            let of = if root.is_null() { result } else { root };
+            let index = usize::try_from((*of).ri_RangeTableIndex).unwrap_or(0);
+            if index == 0 {
+                return pg_sys::InvalidOid;
+            }
+            let rte =
+                nodes::items::<pg_sys::RangeTblEntry>((*estate).es_range_table).nth(index - 1);
+            rte.map_or(pg_sys::InvalidOid, |rte| (*rte).checkAsUser)
+        }
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        {
+            let user = pg_sys::ExecGetResultRelCheckAsUser(result, estate);
+            if user == acl::current_role() { pg_sys::InvalidOid } else { user }
+        }
+    }
+}
+
+/// Whether other tables may inherit from the relation, or have done so. The caller holds a lock on it.
+#[must_use]
+pub fn may_have_children(relation: pg_sys::Oid) -> bool {
+    // SAFETY: the relation exists and is locked by the caller; it is closed again.
+    unsafe {
+        let opened = pg_sys::RelationIdGetRelation(relation);
+        if opened.is_null() {
+            return false;
+        }
+        let found = (*(*opened).rd_rel).relhassubclass;
+        pg_sys::RelationClose(opened);
+        found
+    }
+}
+
+/// Whether PostgreSQL computes columns of the relation when it is read. The caller holds a lock on it.
+#[must_use]
+pub fn has_virtual_columns(relation: pg_sys::Oid) -> bool {
+    #[cfg(not(feature = "pg18"))]
+    {
+        let _ = relation;
+        false
+    }
+    #[cfg(feature = "pg18")]
+    // SAFETY: the relation exists and is locked by the caller; it is closed again below.
+    unsafe {
+        let opened = pg_sys::RelationIdGetRelation(relation);
+        if opened.is_null() {
+            return false;
+        }
+        let constraints = (*(*opened).rd_att).constr;
+        let found = !constraints.is_null() && (*constraints).has_generated_virtual;
+        pg_sys::RelationClose(opened);
+        found
+    }
+}
+
+/// Whether rows of the relation go through triggers, or have columns that PostgreSQL computes. The
+/// caller holds a lock on it.
+#[must_use]
+pub fn has_row_triggers_or_generated_columns(relation: pg_sys::Oid) -> bool {
+    // SAFETY: the relation exists and is locked by the caller; it is closed again below.
+    unsafe {
+        let opened = pg_sys::RelationIdGetRelation(relation);
+        if opened.is_null() {
+            return true;
+        }
+        let triggers = (*opened).trigdesc;
+        let by_row = !triggers.is_null()
+            && ((*triggers).trig_insert_before_row
+                || (*triggers).trig_insert_after_row
+                || (*triggers).trig_update_before_row
+                || (*triggers).trig_update_after_row
+                || (*triggers).trig_delete_before_row
+                || (*triggers).trig_delete_after_row
+                || (*triggers).trig_insert_new_table
+                || (*triggers).trig_update_old_table
+                || (*triggers).trig_update_new_table
+                || (*triggers).trig_delete_old_table);
+        let constraints = (*(*opened).rd_att).constr;
+        let generated = !constraints.is_null() && (*constraints).has_generated_stored;
+        pg_sys::RelationClose(opened);
+        by_row || generated
+    }
+}
+
 /// Whether only ASCII letters have cases under this collation.
 #[must_use]
 pub fn has_ascii_case(collation: pg_sys::Oid) -> bool {
@@ -577,6 +714,12 @@ pub fn is_bytewise(collation: pg_sys::Oid) -> bool {
 const POSIX_COLLATION_OID: u32 = 951;
 
 impl Server {
+    /// Whether it is a lake, and no place of files.
+    #[must_use]
+    pub fn is_lake(&self) -> bool {
+        self.server_type.as_deref() == Some("ducklake")
+    }
+
     /// Whether the server belongs to the extension's wrapper.
     #[must_use]
     pub fn is_ours(&self) -> bool {

@@ -35,6 +35,15 @@ pub unsafe fn server_to_utf8(text: *const c_char) -> String {
     }
 }
 
+/// The bytes of a text argument as UTF-8, since pgrx's own conversion wants a UTF-8 server. As
+/// [`server_to_utf8`].
+#[must_use]
+pub fn server_bytes_to_utf8(bytes: &[u8]) -> String {
+    let text = CString::new(bytes).unwrap_or_default();
+    // SAFETY: NUL-terminated server text.
+    unsafe { server_to_utf8(text.as_ptr()) }
+}
+
 /// UTF-8 as server text, for names and messages: NUL-terminated, palloc'ed or borrowed.
 ///
 /// Raises PostgreSQL's error for characters that the server encoding lacks.

@@ -19,6 +19,7 @@ mod bare {
 
     unsafe extern "C-unwind" {
         pub fn standard_ExecutorStart(query: *mut pg_sys::QueryDesc, flags: i32);
+        pub fn standard_ExecutorFinish(query: *mut pg_sys::QueryDesc);
         #[cfg(not(feature = "pg18"))]
         pub fn standard_ExecutorRun(
             query: *mut pg_sys::QueryDesc,
@@ -75,6 +76,7 @@ static mut PREV_PROCESS_UTILITY: pg_sys::ProcessUtility_hook_type = None;
 static mut PREV_PLANNER: pg_sys::planner_hook_type = None;
 static mut PREV_SET_REL_PATHLIST: pg_sys::set_rel_pathlist_hook_type = None;
 static mut PREV_EXECUTOR_START: pg_sys::ExecutorStart_hook_type = None;
+static mut PREV_EXECUTOR_FINISH: pg_sys::ExecutorFinish_hook_type = None;
 static mut PREV_EXECUTOR_RUN: pg_sys::ExecutorRun_hook_type = None;
 static mut PREV_OBJECT_ACCESS: pg_sys::object_access_hook_type = None;
 
@@ -244,6 +246,28 @@ pub unsafe fn prev_executor_start(query: *mut pg_sys::QueryDesc, flags: i32) {
         match PREV_EXECUTOR_START {
             Some(prev) => prev(query, flags),
             None => bare::standard_ExecutorStart(query, flags),
+        }
+    }
+}
+
+/// # Safety
+/// As [`set_post_parse_analyze`].
+pub unsafe fn set_executor_finish(hook: pg_sys::ExecutorFinish_hook_type) {
+    // SAFETY: as above.
+    unsafe {
+        PREV_EXECUTOR_FINISH = pg_sys::ExecutorFinish_hook;
+        pg_sys::ExecutorFinish_hook = hook;
+    }
+}
+
+/// # Safety
+/// The arguments of the hook itself.
+pub unsafe fn prev_executor_finish(query: *mut pg_sys::QueryDesc) {
+    // SAFETY: as above.
+    unsafe {
+        match PREV_EXECUTOR_FINISH {
+            Some(prev) => prev(query),
+            None => bare::standard_ExecutorFinish(query),
         }
     }
 }

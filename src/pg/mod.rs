@@ -3,10 +3,12 @@
 //! PostgreSQL calls.
 
 pub mod acl;
+pub mod call;
 pub mod callbacks;
 pub mod catalog;
 pub mod encoding;
 pub mod hook;
+pub mod input;
 pub mod memory;
 pub mod methods;
 pub mod nested;
@@ -15,4 +17,5 @@ pub mod parse;
 pub mod progress;
 pub mod row_type;
 pub mod slot;
+pub mod spi;
 pub mod wait;

@@ -75,3 +75,18 @@ pub unsafe fn no_place(context: pg_sys::MemoryContext) -> pg_sys::Datum {
         pg_sys::Datum::from(place)
     }
 }
+
+/// A column's value, and whether it is NULL.
+///
+/// # Safety
+/// `slot` holds a row with more than `number` - 1 columns.
+pub unsafe fn value(slot: *mut pg_sys::TupleTableSlot, number: i16) -> (pg_sys::Datum, bool) {
+    // SAFETY: by contract.
+    unsafe {
+        if (*slot).tts_nvalid < number {
+            pg_sys::slot_getsomeattrs_int(slot, i32::from(number));
+        }
+        let at = usize::try_from(number - 1).unwrap_or(0);
+        (*(*slot).tts_values.add(at), *(*slot).tts_isnull.add(at))
+    }
+}

@@ -92,6 +92,27 @@ impl WaitSet {
     }
 }
 
+/// Holds cancel and terminate requests back while it lives.
+pub struct HeldInterrupts(());
+
+impl HeldInterrupts {
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it does something")]
+    pub fn new() -> Self {
+        // SAFETY: a global of the main thread.
+        unsafe { pg_sys::InterruptHoldoffCount += 1 };
+        Self(())
+    }
+}
+
+impl Drop for HeldInterrupts {
+    fn drop(&mut self) {
+        // An error has set it to 0.
+        // SAFETY: as above.
+        unsafe { pg_sys::InterruptHoldoffCount = pg_sys::InterruptHoldoffCount.saturating_sub(1) };
+    }
+}
+
 /// CHECK_FOR_INTERRUPTS, and now and then a look at the client's socket: a backend that never
 /// writes to its client would not notice that it is gone.
 pub fn check_interrupts() {

@@ -8,6 +8,7 @@
 //!   construct that stands in the way.
 //! - [`functions`] and [`rules`]: the allow-list.
 //! - [`rewrite`]: which parts there are, and what is left for PostgreSQL.
+//! - [`modify`]: statements that change a lake's table.
 //! - [`ship`]: what is not in the lake, handed to DuckDB.
 //! - [`quals`]: conditions of a single scan.
 //! - [`late`]: the first statement of a session without preloading.
@@ -18,6 +19,7 @@ pub mod expression;
 pub mod functions;
 pub mod late;
 pub mod literal;
+pub mod modify;
 pub mod part;
 pub mod quals;
 pub mod query;

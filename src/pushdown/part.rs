@@ -24,6 +24,20 @@ pub struct Part {
     pub ships: Vec<Ship>,
     /// The same in PostgreSQL.
     pub local: *mut pg_sys::Query,
+    pub plain: Option<Plain>,
+}
+
+/// The rows of one table that meet a condition, for statements that change these rows where they are.
+#[derive(Clone, Debug)]
+pub struct Plain {
+    /// The table's name in the expressions.
+    pub alias: String,
+    /// The part's columns, as expressions of the table's.
+    pub items: Vec<String>,
+    /// With its `WHERE`; empty for none.
+    pub condition: String,
+    /// The numbers of the columns that the expressions use.
+    pub used: Vec<i16>,
 }
 
 #[derive(Default)]
@@ -96,6 +110,12 @@ pub fn add(mut part: Part) -> i64 {
         }
     });
     id
+}
+
+/// The part that was added last to the statement that is being planned.
+#[must_use]
+pub fn last() -> Option<Part> {
+    PLANNING.with_borrow(|stack| stack.last()?.parts.last().cloned())
 }
 
 /// The part with this number.

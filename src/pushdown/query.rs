@@ -472,7 +472,7 @@ impl Translator {
     }
 
     /// A mark that stands for the item until its text is known.
-    fn mark(index: i32, depth: usize) -> String {
+    pub(super) fn mark(index: i32, depth: usize) -> String {
         format!("\u{3}{depth}:{index}\u{3}")
     }
 
@@ -544,6 +544,12 @@ impl Translator {
             }
             if !table::is_ours(rte) {
                 return self.shipped_entry(rte, name);
+            }
+            if (*rte).inh && catalog::may_have_children((*rte).relid) {
+                return kept("a foreign table with tables that inherit from it");
+            }
+            if catalog::has_virtual_columns((*rte).relid) {
+                return kept("a foreign table with virtual generated columns");
             }
             let table =
                 LakeTable::load((*rte).relid).map_err(|error| Kept(error.message().to_owned()))?;
@@ -650,11 +656,12 @@ impl Translator {
     /// A statement cannot read both Iceberg or Delta tables and patterns of files.
     fn note_format(&mut self, table: &LakeTable) -> Result<()> {
         use crate::lake::options::Format;
-        match table.source.format {
+        let Some(source) = table.origin.files() else { return Ok(()) };
+        match source.format {
             Format::Iceberg | Format::Delta => self.reads_lake_format = true,
             _ => {
                 self.reads_pattern |=
-                    table.source.paths.iter().any(|path| path.contains(['*', '?', '[']));
+                    source.paths.iter().any(|path| path.contains(['*', '?', '[']));
             }
         }
         if self.reads_lake_format && self.reads_pattern {

@@ -16,9 +16,10 @@ use super::aggregate::target_of;
 use super::expression::{Decimal, Expression, is_known_at_start};
 use super::functions;
 use super::late;
-use super::part::{self, Part, Scope};
+use super::modify;
+use super::part::{self, Part, Plain, Scope};
 use super::query::{self, Extent};
-use super::translator::{ItemColumn, Kept, Result, Translator, kept};
+use super::translator::{ItemColumn, ItemText, Kept, Result, Translator, kept};
 use crate::lake::table;
 use crate::pg::catalog::Objects;
 use crate::pg::nodes::Change;
@@ -62,8 +63,12 @@ pub unsafe fn planner(
         (*root).type_ = Tag::T_PlannerInfo;
         (*root).glob = glob;
         (*root).parse = query;
-        let mut rewriter = Rewriter { pushed: objects.pushed, root, depends_on_role: false };
-        let query = rewriter.rewrite(query);
+        let mut rewriter =
+            Rewriter { pushed: objects.pushed, root, depends_on_role: false, complete: false };
+        let direct = modify::prepare(&mut rewriter, query);
+        let is_direct = direct.is_some();
+        let _statement = modify::Scope::open(direct);
+        let query = if is_direct { query } else { rewriter.rewrite(query) };
         let planned = hook::prev_planner_guarded(query, query_string, cursor_options, params);
         // What was inlined while translating makes the plan stale when it changes.
         (*planned).invalItems = pg_sys::list_concat((*planned).invalItems, (*glob).invalItems);
@@ -74,10 +79,12 @@ pub unsafe fn planner(
     }
 }
 
-struct Rewriter {
+pub(super) struct Rewriter {
     pushed: [pg_sys::Oid; 2],
     root: *mut pg_sys::PlannerInfo,
     depends_on_role: bool,
+    /// Constants and parameters are the part's as well.
+    complete: bool,
 }
 
 /// One output column of a part.
@@ -161,6 +168,24 @@ impl Rewriter {
         }
     }
 
+    /// The query as one part that gives all its values, constants among them.
+    ///
+    /// # Errors
+    /// What keeps it in PostgreSQL.
+    ///
+    /// # Safety
+    /// A live query.
+    pub(super) unsafe fn complete_part(
+        &mut self,
+        query: *mut pg_sys::Query,
+    ) -> std::result::Result<*mut pg_sys::Query, String> {
+        self.complete = true;
+        // SAFETY: by contract.
+        let made = unsafe { self.part(query, Extent::Whole) };
+        self.complete = false;
+        made.map_err(|Kept(reason)| reason)
+    }
+
     /// The query with the part of the given extent taken out.
     ///
     /// # Errors
@@ -209,6 +234,7 @@ impl Rewriter {
                 grouped,
                 distinct,
                 filtered,
+                complete: self.complete,
             };
             for entry in nodes::items::<pg_sys::TargetEntry>((*query).targetList) {
                 if extent == Extent::Whole && (*entry).resjunk {
@@ -258,6 +284,8 @@ impl Rewriter {
                 Extent::Joined => source.from,
                 _ => translator.with_having(query, source),
             };
+            let plain = plain_rows(&translator, &from, &outputs)
+                .filter(|_| extent == Extent::Whole && head.is_empty() && tail.is_empty());
             let select = format!("SELECT {head}{items}{from}{tail}");
             let Some(level) = translator.levels.pop() else { return kept("a query") };
             let sql = translator.finish_level(level, &select)?;
@@ -288,7 +316,7 @@ impl Rewriter {
             let local = local_query(query, &outputs, &translator, extent, keeps_limit);
             without_conditions(local, &remaining, &translator);
             let local = if reads_outer_cte(local) { std::ptr::null_mut() } else { local };
-            let item = self.item(&translator, sql, &outputs, local);
+            let item = self.item(&translator, sql, plain, &outputs, local);
             self.depends_on_role |= translator.depends_on_role;
             let relations = relations(query);
             finish(query, item, relations, targets, conditions, having, extent, keeps_limit);
@@ -304,6 +332,7 @@ impl Rewriter {
         &self,
         translator: &Translator,
         sql: String,
+        plain: Option<Plain>,
         outputs: &[Output],
         local: *mut pg_sys::Query,
     ) -> *mut pg_sys::RangeTblEntry {
@@ -316,6 +345,7 @@ impl Rewriter {
             role: translator.role.unwrap_or(pg_sys::InvalidOid).to_u32(),
             texts: translator.texts.iter().map(|(_, text)| text.clone()).collect(),
             ships: translator.ships.clone(),
+            plain,
         });
         let variadic = !translator.arguments.is_empty();
         // SAFETY: fresh nodes, allocated beside the query.
@@ -369,6 +399,39 @@ impl Rewriter {
     }
 }
 
+/// The part's rows as those of one table, if it reads nothing else.
+///
+/// # Safety
+/// The innermost level is the query's.
+unsafe fn plain_rows(translator: &Translator, from: &str, outputs: &[Output]) -> Option<Plain> {
+    let [level] = translator.levels.as_slice() else { return None };
+    let mut tables = level.items.iter().zip(1..).filter(|(item, _)| !item.alias.is_empty());
+    let ((item, index), None) = (tables.next()?, tables.next()) else { return None };
+    // SAFETY: by contract.
+    let has_policies = unsafe {
+        let rte =
+            pg_sys::list_nth((*level.query).rtable, index - 1).cast::<pg_sys::RangeTblEntry>();
+        !(*rte).securityQuals.is_null()
+    };
+    let condition =
+        from.strip_prefix(" FROM ")?.strip_prefix(Translator::mark(index, 0).as_str())?;
+    let items: Vec<_> = outputs.iter().map(|output| output.sql.clone()).collect();
+    // What stands for other tables.
+    let reads_others = |text: &String| text.contains(['\u{3}', '\u{4}']);
+    let condition = condition.to_owned();
+    let plain = matches!(item.text, ItemText::Table(_))
+        && !has_policies
+        && (condition.is_empty() || condition.starts_with(" WHERE "))
+        && !reads_others(&condition)
+        && !items.iter().any(reads_others);
+    plain.then(|| Plain {
+        alias: item.alias.clone(),
+        items,
+        condition,
+        used: item.used.iter().copied().filter(|number| *number > 0).collect(),
+    })
+}
+
 /// Takes an expression apart into columns of the part and what PostgreSQL makes of them.
 struct Splitter<'a> {
     translator: &'a mut Translator,
@@ -382,6 +445,8 @@ struct Splitter<'a> {
     distinct: bool,
     /// PostgreSQL checks conditions on the part's rows.
     filtered: bool,
+    /// See [`Rewriter::complete`].
+    complete: bool,
 }
 
 impl Splitter<'_> {
@@ -409,7 +474,7 @@ impl Splitter<'_> {
     ) -> Result<*mut pg_sys::Node> {
         // SAFETY: by contract.
         unsafe {
-            if is_known_at_start(node) {
+            if is_known_at_start(node) && !self.complete {
                 return Ok(node);
             }
             if let Some(known) = self.known(node) {

@@ -7,6 +7,7 @@ use pgrx::pg_sys;
 
 use super::expression::{Decimal, Expression};
 use super::ship::Ship;
+use crate::lake::table::{ROW_COLUMN, ROW_NUMBER};
 use crate::pg::nodes;
 
 /// Why something stays in PostgreSQL: the name of a construct.
@@ -205,7 +206,7 @@ impl Translator {
                 return kept("a whole row");
             }
             if number < 0 {
-                return kept("a system column");
+                return self.row_of(var, depth, index);
             }
             if let Some(meaning) = meaning_of_alias(rte, number) {
                 // In the level of the join, whose expressions are its own.
@@ -235,6 +236,30 @@ impl Translator {
                 inexact_scale: column.inexact_scale,
                 ..Expression::default()
             })
+        }
+    }
+
+    /// The row of a lake's table, for a statement that changes it.
+    ///
+    /// # Safety
+    /// A live Var.
+    unsafe fn row_of(
+        &mut self,
+        var: *mut pg_sys::Var,
+        depth: usize,
+        index: usize,
+    ) -> Result<Expression> {
+        // SAFETY: by contract.
+        let is_row = unsafe { (*var).varattno == ROW_NUMBER && (*var).vartype == pg_sys::TEXTOID };
+        let item = self.levels[depth].items.get_mut(index.wrapping_sub(1));
+        match item {
+            Some(item) if is_row && matches!(item.text, ItemText::Table(_)) => {
+                item.used.insert(ROW_NUMBER);
+                let (alias, row) = (&item.alias, ROW_COLUMN);
+                let parts = [alias, row].map(duck::quote::identifier);
+                Ok(Expression::new(parts.join(".")))
+            }
+            _ => kept("a system column"),
         }
     }
 

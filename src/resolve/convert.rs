@@ -7,6 +7,7 @@ use pgrx::pg_sys::NodeTag as Tag;
 use pgrx::prelude::*;
 
 use super::input::{self, Described};
+use super::travel;
 use crate::error::{Error, Result};
 use crate::pg::catalog::Objects;
 use crate::pg::{encoding, nodes};
@@ -212,15 +213,33 @@ unsafe fn range_table_entry(rte: *mut pg_sys::RangeTblEntry, objects: &Objects) 
             .take(described.columns.len())
             .map(|name| nodes::server_string_value(name))
             .collect();
+        if let Some(travel) = &described.travel {
+            travel::check_names(&described, &names)?;
+            let (stored, arguments) = travel::stored(travel, objects);
+            (*call).args = nodes::list_of(arguments);
+            (*call).funcid = stored;
+            returns_records(call);
+            define_columns(function, &described, &names);
+            return Ok(true);
+        }
         let sql = text_const(&with_names(&described, &names), first_location(call));
         let args = std::iter::once(sql.cast()).chain(arguments);
         (*call).args = nodes::list_of::<pg_sys::Node>(args);
         (*call).funcid = objects.query_by_name[usize::from(variadic && !is_reader(call, objects))];
+        returns_records(call);
+        define_columns(function, &described, &names);
+        Ok(true)
+    }
+}
+
+/// # Safety
+/// `call` may be changed.
+unsafe fn returns_records(call: *mut pg_sys::FuncExpr) {
+    // SAFETY: by contract.
+    unsafe {
         (*call).funcresulttype = pg_sys::RECORDOID;
         (*call).funcretset = true;
         (*call).funcformat = pg_sys::CoercionForm::COERCE_EXPLICIT_CALL;
-        define_columns(function, &described, &names);
-        Ok(true)
     }
 }
 
@@ -282,6 +301,12 @@ unsafe fn describe_call(call: *mut pg_sys::FuncExpr, objects: &Objects) -> Resul
         let sql = encoding::server_to_utf8(text);
         match input::described(&sql, (*literal).location) {
             Some(known) => Ok(known),
+            None if [objects.at, objects.table_changes].contains(&(*call).funcid) => {
+                let travel = travel::of_key(&sql).ok_or_else(|| {
+                    Error::not_supported("the table of a look at a lake's past must be a literal")
+                })?;
+                travel::describe(travel, (*literal).location)
+            }
             None => input::describe(&sql, (*literal).location, vec![], access::entry_of_role()?),
         }
     }

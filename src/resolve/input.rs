@@ -7,7 +7,9 @@ use duck::{LogicalType, Value};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use super::travel;
 use crate::error::{Error, Result, report};
+use crate::lake::travel::Travel;
 use crate::lake::{columns, reader};
 use crate::pg::parse::{self, Literal};
 use crate::pg::row_type::{self, RowColumn};
@@ -22,12 +24,14 @@ pub struct Described {
     pub sql: String,
     /// Where the literal stands in the statement's text; -1 when unknown. The same text may stand in
     /// a statement twice, with arguments of different types.
-    location: i32,
+    pub location: i32,
     pub columns: Vec<RowColumn>,
     /// What DuckDB calls the columns; longer names than PostgreSQL's are other ones there.
     pub duck_names: Vec<String>,
     /// The number of parameters.
     pub parameters: usize,
+    /// What the literal stands for in a look at a lake's past; `sql` only tells it from others then.
+    pub travel: Option<Travel>,
 }
 
 thread_local! {
@@ -50,7 +54,7 @@ pub fn described(sql: &str, location: i32) -> Option<Described> {
     })
 }
 
-fn remember(described: Described) {
+pub fn remember(described: Described) {
     DESCRIBED.with_borrow_mut(|known| {
         known.retain(|other| other.sql != described.sql || other.location != described.location);
         if known.len() >= MOST_DESCRIBED {
@@ -99,7 +103,8 @@ pub fn describe(
             }
         }
     }
-    let described = Described { sql: sql.to_owned(), location, columns, duck_names, parameters };
+    let sql = sql.to_owned();
+    let described = Described { sql, location, columns, duck_names, parameters, travel: None };
     remember(described.clone());
     Ok(described)
 }
@@ -169,7 +174,9 @@ unsafe fn argument_values(literal: &Literal, sql: &str) -> Result<Vec<Value>> {
 }
 
 /// Input function of `duckdb.path`, the first argument of the readers. Within a FROM clause its
-/// result is the whole DuckDB query: the reader with the path and the options that stand beside it.
+/// result is the whole DuckDB query: the reader with the path and the options that stand beside it;
+/// for `duckdb.at` and `duckdb.table_changes`, whose first argument is a foreign table, what they look
+/// at.
 #[pg_extern]
 fn duckdb_path_in(text: &CStr) -> Vec<u8> {
     let Some(literal) = parse::literal_in_from() else {
@@ -190,6 +197,12 @@ fn describe_reader(literal: &Literal, path: &str) -> Result<String> {
         let options = call.constant_options().map_err(reader::not_constant(&call.name))?;
         (call.name.clone(), options)
     };
+    if travel::is_travel(&name) {
+        let described =
+            travel::describe(travel::of_call(&name, path, &options)?, literal.location)?;
+        show_to_parser(&described)?;
+        return Ok(described.sql);
+    }
     let reader = reader::find(&name)?;
     let sql = reader.sql(path, &options)?;
     let entry = access::entry_for_reader(&name)?;

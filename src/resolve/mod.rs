@@ -10,16 +10,19 @@
 //! 3. [`raw`]: statements whose inner queries PostgreSQL analyses without telling anybody (BEGIN
 //!    ATOMIC bodies, RETURN, rules, policies) are rewritten before their analysis.
 //!
-//! [`crate::lake::reader`] turns `read_parquet('…', option => …)` and its kin into DuckDB SQL.
+//! [`travel`] does the same for `duckdb.at` and `duckdb.table_changes`, which become `duckdb.query_at`
+//! and `duckdb.query_changes`. [`crate::lake::reader`] turns `read_parquet('…', option => …)` and its kin into DuckDB SQL.
 
 mod convert;
 mod input;
 mod raw;
+mod travel;
 
 use pgrx::pg_sys;
 
 use crate::error::report;
-use crate::pg::{callbacks, hook, row_type};
+use crate::pg::callbacks::{self, Event};
+use crate::pg::{hook, row_type};
 use crate::pushdown;
 
 /// Sets the hooks.
@@ -32,9 +35,11 @@ pub unsafe fn init() {
         hook::set_post_parse_analyze(Some(post_parse_analyze));
         hook::set_process_utility(Some(process_utility));
         hook::set_planner(Some(planner));
-        callbacks::at_transaction_end(|_| {
-            row_type::restore();
-            input::forget();
+        callbacks::at_transaction_event(|event| {
+            if matches!(event, Event::Commit | Event::Abort | Event::SubAbort) {
+                row_type::restore();
+                input::forget();
+            }
         });
     }
 }

@@ -7,6 +7,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
 use super::input::{self, Described};
+use super::travel;
 use crate::error::Result;
 use crate::lake::reader;
 use crate::pg::catalog::{self, Objects};
@@ -116,7 +117,7 @@ unsafe fn item(from: *mut pg_sys::RangeFunction, objects: &Objects) -> Option<It
         if (*literal).isnull || !nodes::is_a(value, Tag::T_String) {
             return None;
         }
-        let ours = name == "query" || reader::find(&name).is_ok();
+        let ours = name == "query" || reader::find(&name).is_ok() || travel::is_travel(&name);
         let text = encoding::server_to_utf8((*value.cast::<pg_sys::String>()).sval);
         ours.then_some(Item { from, call, literal, name, text })
     }
@@ -131,6 +132,10 @@ fn is_ours_on_path(name: &str, objects: &Objects) -> bool {
 /// # Safety
 /// The item's tree may be changed.
 unsafe fn rewrite_item(item: Item, parameters: &[FunctionParameter]) -> Result<()> {
+    if travel::is_travel(&item.name) {
+        // SAFETY: by contract.
+        return unsafe { rewrite_travel(item) };
+    }
     let Item { from, call, literal, name, text } = item;
     // SAFETY: by contract; new nodes are allocated beside the tree.
     unsafe {
@@ -156,6 +161,27 @@ unsafe fn rewrite_item(item: Item, parameters: &[FunctionParameter]) -> Result<(
             nodes::string_node(catalog::SCHEMA),
             nodes::string_node("query_by_name"),
         ]);
+        if (*from).alias.is_null() {
+            (*from).alias = pg_sys::makeAlias(nodes::palloc_str(&name), std::ptr::null_mut());
+        }
+        (*from).coldeflist = column_definitions(&described);
+    }
+    Ok(())
+}
+
+/// The stored form has the same parameters.
+///
+/// # Safety
+/// As [`rewrite_item`].
+unsafe fn rewrite_travel(item: Item) -> Result<()> {
+    let Item { from, call, name, text, .. } = item;
+    // SAFETY: by contract; new nodes are allocated beside the tree.
+    unsafe {
+        let options = parse::options_of_call(call).map_err(reader::not_constant(&name))?;
+        let described = travel::describe(travel::of_call(&name, &text, &options)?, -1)?;
+        let stored = if name == "at" { "query_at" } else { "query_changes" };
+        (*call).funcname =
+            nodes::list_of([nodes::string_node(catalog::SCHEMA), nodes::string_node(stored)]);
         if (*from).alias.is_null() {
             (*from).alias = pg_sys::makeAlias(nodes::palloc_str(&name), std::ptr::null_mut());
         }

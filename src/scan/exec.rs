@@ -2,19 +2,22 @@
 
 use std::ffi::CStr;
 
+use duck::RowChunk;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
 use super::batch::Batch;
 use super::drift;
 use super::explain;
-use super::plan::ScanPlan;
+use super::plan::{Modify, ScanPlan, Shipped};
 use super::recheck;
 use crate::error::{Error, Result, report};
+use crate::lake::hidden;
+use crate::lake::table::LakeTable;
 use crate::pg::methods::Methods;
 use crate::pg::{acl, hook, memory, nested, nodes, slot};
 use crate::pushdown::part;
-use crate::session::{self, Entry, RunningScan, access, shipping};
+use crate::session::{self, Around, Entry, RunningScan, access, feed, shipping};
 use crate::types::parameter::Parameter;
 use crate::types::row_writer::{RowWriter, SourceColumn};
 
@@ -68,6 +71,46 @@ pub unsafe fn is_our_scan(node: *mut pg_sys::PlanState) -> bool {
     }
 }
 
+/// Whether a plan has one of our scans.
+///
+/// # Safety
+/// A live plan.
+#[must_use]
+pub unsafe fn is_in(statement: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let plans = nodes::items::<pg_sys::Plan>((*statement).subplans);
+        std::iter::once((*statement).planTree).chain(plans).any(|plan| has_scan(plan))
+    }
+}
+
+/// # Safety
+/// `plan` is NULL or a live plan.
+unsafe fn has_scan(plan: *mut pg_sys::Plan) -> bool {
+    if plan.is_null() {
+        return false;
+    }
+    // SAFETY: by contract; each cast follows the tag.
+    unsafe {
+        if let Some(scan) = nodes::cast::<pg_sys::CustomScan>(plan.cast(), Tag::T_CustomScan)
+            && std::ptr::eq((*scan).methods, SCAN_METHODS.as_ptr())
+        {
+            return true;
+        }
+        let further = match (*plan).type_ {
+            Tag::T_Append => (*plan.cast::<pg_sys::Append>()).appendplans,
+            Tag::T_MergeAppend => (*plan.cast::<pg_sys::MergeAppend>()).mergeplans,
+            Tag::T_SubqueryScan => {
+                return has_scan((*plan.cast::<pg_sys::SubqueryScan>()).subplan);
+            }
+            _ => std::ptr::null_mut(),
+        };
+        has_scan((*plan).lefttree)
+            || has_scan((*plan).righttree)
+            || nodes::items::<pg_sys::Plan>(further).any(|plan| has_scan(plan))
+    }
+}
+
 /// PostgreSQL's state with ours behind it.
 #[repr(C)]
 struct DuckScanState {
@@ -99,6 +142,8 @@ pub struct ScanState {
     finished: bool,
     /// Whether rows of DuckDB's have been returned.
     has_rows: bool,
+    /// It has been started on a second instance.
+    retried: bool,
     /// The rows of a scan that is started again with the same parameters.
     record: Option<Record>,
     /// PostgreSQL's own answer, where DuckDB has failed before its first row.
@@ -146,7 +191,7 @@ unsafe fn begin(node: *mut pg_sys::CustomScanState) -> Result<ScanState> {
     // SAFETY: by contract; the plan is one of ours.
     unsafe {
         let plan_node = (*node).ss.ps.plan.cast::<pg_sys::CustomScan>();
-        let plan = nodes::items::<pg_sys::Node>((*plan_node).custom_private)
+        let mut plan = nodes::items::<pg_sys::Node>((*plan_node).custom_private)
             .next()
             .and_then(|json| ScanPlan::from_json(&nodes::server_string_value(json)))
             .ok_or_else(|| {
@@ -165,7 +210,7 @@ unsafe fn begin(node: *mut pg_sys::CustomScanState) -> Result<ScanState> {
                 Entry::Query
             }
             // The node stands for a function call, whose right the executor would have checked.
-            None => access::entry_of_role()?,
+            None => travel_entry(&mut plan)?.map_or_else(access::entry_of_role, Ok)?,
         };
         let checked_as = plan.tables().map_or(0, |tables| tables.role);
         let role = match checked_as {
@@ -201,11 +246,23 @@ unsafe fn begin(node: *mut pg_sys::CustomScanState) -> Result<ScanState> {
             own_arrays: None,
             finished: false,
             has_rows: false,
+            retried: false,
             record: None,
             local: None,
             statistics: explain::Statistics::default(),
         })
     }
+}
+
+/// Makes the SQL of a look at a lake's past, for the current role; `None` for other plans.
+///
+/// # Errors
+/// As [`Travel::open`](crate::lake::travel::Travel::open).
+pub fn travel_entry(plan: &mut ScanPlan) -> Result<Option<Entry>> {
+    let Some(travel) = &plan.travel else { return Ok(None) };
+    let past = travel.open(acl::current_role())?;
+    plan.sql = past.select(&plan.names)?;
+    Ok(Some(Entry::Tables(vec![past.table.server])))
 }
 
 /// It holds nothing to drop: errors of conditions and of the target list leave by longjmp, as they
@@ -304,9 +361,24 @@ impl ScanState {
         if self.finished {
             return Ok(false);
         }
+        if let Some(modify) = self.plan.modify.clone() {
+            // SAFETY: by contract.
+            unsafe { self.modify(node, &modify)? };
+            return Ok(false);
+        }
         // SAFETY: by contract.
         unsafe {
-            match self.load_from_duckdb(node) {
+            let mut outcome = self.load_from_duckdb(node);
+            if let Err(error) = &outcome
+                && self.may_try_again(error)
+            {
+                self.retried = true;
+                self.statistics.stop();
+                self.running = None;
+                self.drop_batch((*node).ss_ScanTupleSlot);
+                outcome = self.load_from_duckdb(node);
+            }
+            match outcome {
                 Err(error) if !self.has_rows && error.is_duckdbs_own() => {
                     let Some(query) = local_query(node) else { return Err(error) };
                     self.statistics.stop();
@@ -319,6 +391,49 @@ impl ScanState {
                 outcome => outcome,
             }
         }
+    }
+
+    /// Whether the query may run once more, on a new instance: the one at hand is broken. (DuckLake 1.0
+    /// fails so at a table that another client has changed since this session read it.)
+    fn may_try_again(&self, error: &Error) -> bool {
+        !self.retried
+            && !self.has_rows
+            && error.sqlstate() == pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR
+            && !session::transaction::has_written()
+    }
+
+    /// Runs the statement around the scan, once.
+    ///
+    /// # Safety
+    /// `node` is this scan's node.
+    unsafe fn modify(&mut self, node: *mut pg_sys::ScanState, modify: &Modify) -> Result<()> {
+        if self.finished {
+            return Ok(());
+        }
+        let command = std::ffi::CString::new(modify.command.as_str()).unwrap_or_default();
+        let target = feed::Target {
+            role: self.role,
+            server: pg_sys::Oid::from(modify.server),
+            lake: &modify.lake,
+            command: &command,
+        };
+        feed::note_write(&target, &self.entry, &self.plan.sql)?;
+        // SAFETY: by contract.
+        unsafe { self.start(node)? };
+        let mut changed = 0;
+        while let Some(chunk) =
+            self.running.as_ref().map(RunningScan::next_chunk).transpose()?.flatten()
+        {
+            if !chunk.is_empty() {
+                // SAFETY: the number of changed rows is one BIGINT.
+                changed += unsafe { chunk.column(0).values::<i64>() }[0];
+            }
+        }
+        self.finish();
+        self.statistics.rows = u64::try_from(changed).unwrap_or(0);
+        // SAFETY: by contract; the statement's own count, as its plan has nothing else.
+        unsafe { (*(*node).ps.state).es_processed += self.statistics.rows };
+        Ok(())
     }
 
     /// # Safety
@@ -397,6 +512,7 @@ impl ScanState {
                 expected_columns: self.plan.expected_columns(),
                 arguments: self.plan.arguments,
                 values,
+                around: self.plan.modify.clone().map(around).transpose()?,
                 role: self.role,
                 entry: self.entry.clone(),
             };
@@ -408,6 +524,10 @@ impl ScanState {
                 }
             };
             let columns = running.columns().map_err(|e| self.explain_drift(e, node))?;
+            if self.plan.modify.is_some() {
+                self.running = Some(running);
+                return Ok(());
+            }
             let descriptor = (*(*node).ss_ScanTupleSlot).tts_tupleDescriptor;
             let query_context = (*(*node).ps.state).es_query_cxt;
             let batch = Batch::new(&self.plan, &columns, descriptor, query_context);
@@ -447,33 +567,30 @@ impl ScanState {
             let scan = (*node).ps.plan.cast::<pg_sys::CustomScan>();
             let plans: Vec<_> =
                 nodes::items::<pg_sys::PlannedStmt>((*scan).custom_private).skip(2).collect();
-            let mut shipment = shipping::open(self.role, &self.entry, sql)?;
+            let estate = (*node).ps.state;
             let mut rows = 0;
-            for (plan, table) in plans.into_iter().zip(&tables.shipped) {
-                let columns: Vec<_> = table
-                    .columns
-                    .iter()
-                    .map(|(name, oid, typmod)| SourceColumn {
-                        name,
-                        oid: pg_sys::Oid::from(*oid),
-                        typmod: *typmod,
-                    })
-                    .collect();
-                let mut writer = RowWriter::new(&columns)?;
-                shipment.table(writer.logical_types())?;
-                let mut outcome = Ok(());
-                nested::run(plan, (*node).ps.state, |values, nulls| {
-                    rows += 1;
-                    outcome =
-                        writer.append(values, nulls).and_then(|()| match writer.take_chunk()? {
-                            Some(chunk) => shipment.append(chunk),
-                            None => Ok(()),
-                        });
-                    outcome.is_ok()
-                });
-                outcome?;
-                if let Some(chunk) = writer.finish() {
-                    shipment.append(chunk)?;
+            // What may read a lake itself needs the connection that the rows are sent by.
+            let mut early = vec![];
+            for (plan, table) in plans.iter().zip(&tables.shipped) {
+                let mut kept = vec![];
+                if runs_functions(*plan) || has_scan((**plan).planTree) {
+                    rows += write_rows(*plan, table, estate, |chunk| {
+                        kept.push(chunk);
+                        Ok(())
+                    })?;
+                    early.push(Some(kept));
+                } else {
+                    early.push(None);
+                }
+            }
+            let mut shipment = shipping::open(self.role, &self.entry, sql)?;
+            for ((plan, table), kept) in plans.into_iter().zip(&tables.shipped).zip(early) {
+                shipment.table(row_writer(table)?.logical_types())?;
+                match kept {
+                    Some(kept) => kept.into_iter().try_for_each(|chunk| shipment.append(chunk))?,
+                    None => {
+                        rows += write_rows(plan, table, estate, |chunk| shipment.append(chunk))?;
+                    }
                 }
             }
             self.statistics.shipped_rows += rows;
@@ -504,6 +621,72 @@ impl ScanState {
         // DuckDB counts no further than an int8.
         Ok((!self.limits.is_empty()).then_some(total.min(i64::MAX.cast_unsigned())))
     }
+}
+
+fn around(modify: Modify) -> Result<Around> {
+    let table = LakeTable::load(pg_sys::Oid::from(modify.relation))?;
+    let check = table.before_write(&modify.columns);
+    let in_place = modify
+        .in_place
+        .and_then(|(sql, used)| Some((hidden::executed(&sql), table.as_declared(&used)?)));
+    Ok(Around { before: modify.before, behind: modify.behind, check, in_place })
+}
+
+/// What writes the rows of a shipped relation.
+///
+/// # Errors
+/// 0A000 for a column whose values cannot be handed to DuckDB.
+pub(super) fn row_writer(table: &Shipped) -> Result<RowWriter> {
+    let columns: Vec<_> = table
+        .columns
+        .iter()
+        .map(|(name, oid, typmod)| SourceColumn {
+            name,
+            oid: pg_sys::Oid::from(*oid),
+            typmod: *typmod,
+        })
+        .collect();
+    RowWriter::new(&columns)
+}
+
+/// Runs a plan and hands its rows on; returns their number.
+///
+/// # Safety
+/// A complete plan, and the live state of the query around it.
+unsafe fn write_rows(
+    plan: *mut pg_sys::PlannedStmt,
+    table: &Shipped,
+    estate: *mut pg_sys::EState,
+    mut send: impl FnMut(RowChunk) -> Result<()>,
+) -> Result<u64> {
+    let mut writer = row_writer(table)?;
+    let mut rows = 0;
+    let mut outcome = Ok(());
+    // SAFETY: by contract; the values are of the plan's columns.
+    unsafe {
+        nested::run(plan, estate, |values, nulls| {
+            rows += 1;
+            outcome = writer.append(values, nulls).and_then(|()| match writer.take_chunk()? {
+                Some(chunk) => send(chunk),
+                None => Ok(()),
+            });
+            outcome.is_ok()
+        });
+    }
+    outcome?;
+    if let Some(chunk) = writer.finish() {
+        send(chunk)?;
+    }
+    Ok(rows)
+}
+
+/// Whether a plan runs functions that are not PostgreSQL's own: on these a plan depends.
+///
+/// # Safety
+/// A live plan.
+unsafe fn runs_functions(plan: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: by contract.
+    unsafe { !(*plan).invalItems.is_null() }
 }
 
 /// The scan as a query for PostgreSQL, if it has one.

@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys;
 
-use super::exec::ScanState;
+use super::exec::{self, ScanState};
 use crate::error::Result;
 use crate::pg::encoding;
-use crate::session::{self, shipping};
-use crate::types::row_writer::{RowWriter, SourceColumn};
+use crate::session;
 
 /// What one scan has done so far, over all its rescans.
 #[derive(Default)]
@@ -97,34 +96,28 @@ pub unsafe fn explain(scan: &mut ScanState, es: *mut pg_sys::ExplainState) -> Re
         }
     }
     if verbose && scan.plan.arguments + scan.plan.condition_values == 0 && scan.plan.is_wrapped() {
-        let sql = scan.plan.tables().map_or(sql, |_| scan.plan.final_sql(None));
+        let is_ours = scan.plan.tables().is_some() || scan.plan.travel.is_some();
+        let sql = if is_ours { scan.plan.final_sql(None) } else { sql };
         let shipped = scan.plan.tables().map(|tables| tables.shipped.clone()).unwrap_or_default();
-        let plan = if shipped.is_empty() {
-            session::explain(scan.role, &scan.plan.sql, &sql, scan.entry())?
-        } else {
-            let types = shipped
-                .iter()
-                .map(|table| {
-                    let columns: Vec<_> = table
-                        .columns
-                        .iter()
-                        .map(|(name, oid, typmod)| SourceColumn {
-                            name,
-                            oid: pg_sys::Oid::from(*oid),
-                            typmod: *typmod,
-                        })
-                        .collect();
-                    Ok(std::sync::Arc::clone(RowWriter::new(&columns)?.logical_types()))
-                })
-                .collect::<Result<Vec<_>>>()?;
-            shipping::explain(scan.role, &scan.plan.sql, &sql, scan.entry(), types)?
-        };
+        let types = shipped
+            .iter()
+            .map(|table| Ok(std::sync::Arc::clone(exec::row_writer(table)?.logical_types())))
+            .collect::<Result<Vec<_>>>()?;
+        let plan = session::explain(scan.role, &scan.plan.sql, &sql, scan.entry(), types)?;
         // SAFETY: live state.
         let is_text = unsafe { (*es).format } == pg_sys::ExplainFormat::EXPLAIN_FORMAT_TEXT;
         let plan = if is_text { format!("\n{plan}") } else { plan };
         property(es, c"DuckDB Plan", &plan);
     }
     Ok(())
+}
+
+/// A line of EXPLAIN.
+///
+/// # Safety
+/// A live state of EXPLAIN.
+pub unsafe fn explain_property(es: *mut pg_sys::ExplainState, label: &std::ffi::CStr, text: &str) {
+    property(es, label, text);
 }
 
 fn property(es: *mut pg_sys::ExplainState, label: &std::ffi::CStr, text: &str) {

@@ -18,7 +18,9 @@ mod receiver;
 mod recheck;
 mod sample;
 
-pub use path::add_path;
+pub use exec::is_in;
+pub use explain::explain_property;
+pub use path::{add_path, plan_direct};
 pub use sample::sample;
 
 /// Registers the node and sets the hooks.

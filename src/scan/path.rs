@@ -9,16 +9,18 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
 use super::exec;
-use super::plan::{ScanPlan, Shipped, Source, Tables};
+use super::plan::{Modify, ScanPlan, Shipped, Source, Tables};
 use super::qual;
 use crate::error::{Error, Result, report};
 use crate::lake::hidden;
-use crate::lake::table::LakeTable;
+use crate::lake::table::{LakeTable, ROW_COLUMN, ROW_NUMBER};
+use crate::lake::travel::Travel;
 use crate::pg::catalog::{self, Objects};
 use crate::pg::methods::Methods;
 use crate::pg::row_type::RowColumn;
 use crate::pg::{encoding, hook, nodes};
 use crate::pushdown::expression::{Decimal, is_known_at_start};
+use crate::pushdown::modify::{Command, Direct};
 use crate::pushdown::part::{self, Part};
 use crate::pushdown::quals;
 use crate::pushdown::translator::ItemColumn;
@@ -140,6 +142,7 @@ struct ScannedCall {
     function: *mut pg_sys::RangeTblFunction,
     call: *mut pg_sys::FuncExpr,
     sql: String,
+    travel: Option<Travel>,
 }
 
 /// The call, if the entry is one of `duckdb.query_rows` and `duckdb.query_by_name` with a text that is known now.
@@ -162,6 +165,10 @@ unsafe fn scanned_call(rte: *mut pg_sys::RangeTblEntry) -> Option<ScannedCall> {
             return None;
         }
         let objects = Objects::get()?;
+        if let Some(travel) = travel_of(call, &objects) {
+            let sql = "SELECT".to_owned();
+            return Some(ScannedCall { function, call, sql, travel: Some(travel) });
+        }
         if !objects.scans((*call).funcid) {
             return None;
         }
@@ -171,7 +178,29 @@ unsafe fn scanned_call(rte: *mut pg_sys::RangeTblEntry) -> Option<ScannedCall> {
             return None;
         }
         let text = pg_sys::text_to_cstring((*text).constvalue.cast_mut_ptr());
-        Some(ScannedCall { function, call, sql: encoding::server_to_utf8(text) })
+        Some(ScannedCall { function, call, sql: encoding::server_to_utf8(text), travel: None })
+    }
+}
+
+/// What a call of `duckdb.query_at` or `duckdb.query_changes` looks at, if that is known now.
+///
+/// # Safety
+/// `call` is live.
+unsafe fn travel_of(call: *mut pg_sys::FuncExpr, objects: &Objects) -> Option<Travel> {
+    // SAFETY: by contract; the parameters are a regclass, and two of 8 bytes.
+    unsafe {
+        let has_changes = (*call).funcid == objects.query_changes;
+        if !has_changes && (*call).funcid != objects.query_at {
+            return None;
+        }
+        let arguments: Vec<_> = nodes::items::<pg_sys::Node>((*call).args)
+            .map(|argument| nodes::cast::<pg_sys::Const>(argument, Tag::T_Const))
+            .collect::<Option<_>>()?;
+        let &[relation, first, second] = arguments.as_slice() else { return None };
+        let value = |constant: *mut pg_sys::Const| {
+            (!(*constant).constisnull).then(|| (*constant).constvalue)
+        };
+        Travel::of_arguments(has_changes, value(relation)?, value(first), value(second))
     }
 }
 
@@ -241,9 +270,14 @@ unsafe fn plan_call(
         let names: Vec<String> = nodes::items::<pg_sys::Node>((*scanned.function).funccolnames)
             .map(|name| nodes::server_string_value(name))
             .collect();
-        let arguments = nodes::len((*scanned.call).args) - 1;
+        // A look at the past is in the plan, with what it looks at.
+        let arguments =
+            if scanned.travel.is_some() { 0 } else { nodes::len((*scanned.call).args) - 1 };
         let mut plan = ScanPlan {
-            source: Source::Call { by_name: objects_by_name(scanned.call) },
+            source: Source::Call {
+                by_name: scanned.travel.is_some() || objects_by_name(scanned.call),
+            },
+            travel: scanned.travel.clone(),
             sql: scanned.sql.clone(),
             names,
             arguments,
@@ -284,7 +318,7 @@ unsafe fn plan_call(
             .map(|at| (i16::try_from(at + 1).unwrap_or(i16::MAX), &columns.columns[*at]))
             .collect();
         let scan_tlist = scan_tlist(&plan, rti, &fetched);
-        let arguments = nodes::items::<pg_sys::Node>((*scanned.call).args).skip(1);
+        let arguments = nodes::items::<pg_sys::Node>((*scanned.call).args).skip(1).take(arguments);
         let expressions = arguments.chain(pushed.values).chain(limits).collect();
         Planned { plan, expressions, local: pushed.local, scan_tlist, nested: vec![] }
     }
@@ -322,8 +356,10 @@ unsafe fn plan_table(
         };
         let local = pushed.local;
         let used = used_attributes(rti, [(*(*rel).reltarget).exprs, tlist, local]);
-        let row_id = used.contains(&ROW_ID) && !(*root).rowMarks.is_null();
-        let given = |number: i16| number == TABLE_OID || number == ROW_ID && row_id;
+        let targets = [(*(*rel).reltarget).exprs, tlist];
+        let is_changed = asks_for(rti, targets, ROW_NUMBER, pg_sys::TEXTOID);
+        let row_id = used.contains(&ROW_ID) && !is_changed && !(*root).rowMarks.is_null();
+        let given = |number: i16| number == TABLE_OID || number == ROW_ID && (row_id || is_changed);
         if let Some(number) = used.iter().find(|number| **number < 0 && !given(**number)) {
             let name =
                 nodes::str_at((*pg_sys::SystemAttributeDefinition(*number)).attname.data.as_ptr());
@@ -339,7 +375,10 @@ unsafe fn plan_table(
             .flatten()
             .filter(|column| whole_row || used.contains(&column.attribute.number))
             .collect();
-        let numbers: Vec<_> = fetched.iter().map(|column| column.attribute.number).collect();
+        let mut numbers: Vec<_> = fetched.iter().map(|column| column.attribute.number).collect();
+        if is_changed {
+            numbers.push(ROW_NUMBER);
+        }
         let position = |number: i16| numbers.iter().position(|fetched| *fetched == number);
         let limits = if local.is_null() && part::is_enabled() { limits(root, rel) } else { vec![] };
         let sql = if pushed.condition.is_empty() {
@@ -352,8 +391,9 @@ unsafe fn plan_table(
                 .collect::<BTreeSet<_>>()
                 .into_iter()
                 .collect();
-            let names: Vec<_> =
-                fetched.iter().map(|column| quote::identifier(&column.alias)).collect();
+            let row = is_changed.then_some(ROW_COLUMN);
+            let aliases = fetched.iter().map(|column| column.alias.as_str()).chain(row);
+            let names: Vec<_> = aliases.map(quote::identifier).collect();
             let names = if names.is_empty() { "1".to_owned() } else { names.join(", ") };
             let inner = table.select(&inside)?;
             format!(
@@ -376,10 +416,15 @@ unsafe fn plan_table(
             }),
             sql,
             arguments: pushed.arguments.len(),
-            names: fetched.iter().map(|column| column.attribute.name.clone()).collect(),
-            fetch: (0..fetched.len()).collect(),
+            names: fetched
+                .iter()
+                .map(|column| column.attribute.name.clone())
+                .chain(is_changed.then(|| ROW_COLUMN.to_owned()))
+                .collect(),
+            fetch: (0..numbers.len()).collect(),
             whole_row,
             row_type: if whole_row { pg_sys::get_rel_type_id(relation).to_u32() } else { 0 },
+            row_as_record: whole_row && asks_for(rti, targets, 0, pg_sys::RECORDOID),
             row_columns: (1..=table.columns.len())
                 .map(|number| position(i16::try_from(number).unwrap_or(i16::MAX)))
                 .collect(),
@@ -401,6 +446,15 @@ unsafe fn plan_table(
                 };
                 (attribute.number, column)
             })
+            .chain(is_changed.then(|| {
+                let column = RowColumn {
+                    name: ROW_COLUMN.to_owned(),
+                    type_oid: pg_sys::TEXTOID,
+                    typmod: -1,
+                    collation: pg_sys::DEFAULT_COLLATION_OID,
+                };
+                (ROW_NUMBER, column)
+            }))
             .collect();
         let columns: Vec<_> = columns.iter().map(|(number, column)| (*number, column)).collect();
         let scan_tlist = scan_tlist(&plan, rti, &columns);
@@ -525,6 +579,71 @@ unsafe fn plan_part(
     }
 }
 
+/// The scan that runs a whole statement, in place of the plan `below` a `ModifyTable`; `None` when
+/// PostgreSQL's planner wants something else on top of the part.
+///
+/// # Safety
+/// Within planning; `direct` is of the statement at hand.
+pub unsafe fn plan_direct(
+    direct: &Direct,
+    below: *mut pg_sys::Plan,
+    parameters: pg_sys::ParamListInfo,
+) -> Option<*mut pg_sys::Plan> {
+    // SAFETY: by contract; the planner may scribble on its copy.
+    unsafe {
+        let rows = nodes::copy(direct.rows);
+        let planned = pg_sys::standard_planner(rows, c"".as_ptr(), 0, parameters);
+        let scan =
+            nodes::cast::<pg_sys::CustomScan>((*planned).planTree.cast(), Tag::T_CustomScan)?;
+        if !std::ptr::eq((*scan).methods, exec::scan_methods())
+            || !(*scan).scan.plan.qual.is_null()
+            || !(*planned).subplans.is_null()
+        {
+            return None;
+        }
+        let mut private = nodes::items::<pg_sys::Node>((*scan).custom_private);
+        let mut plan = ScanPlan::from_json(&nodes::server_string_value(private.next()?))?;
+        let further: Vec<_> = private.collect();
+        let (before, behind) = direct.around(&plan.names);
+        let Source::Tables(tables) = &mut plan.source else { return None };
+        if !tables.servers.contains(&direct.server.to_u32()) {
+            tables.servers.push(direct.server.to_u32());
+            tables.servers.sort_unstable();
+        }
+        plan.modify = Some(Modify {
+            command: match direct.command {
+                Command::Insert => "INSERT".into(),
+                Command::Update => "UPDATE".into(),
+                Command::Delete => "DELETE".into(),
+            },
+            server: direct.server.to_u32(),
+            lake: direct.target.lake.clone(),
+            relation: direct.relation.to_u32(),
+            columns: direct.values.iter().map(|(name, _)| name.clone()).collect(),
+            in_place: direct.in_place(),
+            before,
+            behind,
+        });
+        let json = nodes::server_string_node(&plan.to_json());
+        (*scan).custom_private = nodes::list_of(std::iter::once(json).chain(further));
+        // It returns no rows; what stands above only looks at the types.
+        let nulls = nodes::items::<pg_sys::TargetEntry>((*below).targetlist).map(|entry| {
+            let node = (*entry).expr.cast::<pg_sys::Node>();
+            let null = pg_sys::makeNullConst(
+                pg_sys::exprType(node),
+                pg_sys::exprTypmod(node),
+                pg_sys::exprCollation(node),
+            );
+            let copied = nodes::copy(entry);
+            (*copied).expr = null.cast();
+            copied
+        });
+        (*scan).scan.plan.targetlist = nodes::list_of(nulls);
+        (*scan).custom_scan_tlist = std::ptr::null_mut();
+        Some(scan.cast())
+    }
+}
+
 /// The select list over a part of which some columns are used only. The others become NULLs of
 /// their type, for which DuckDB reads nothing; EXPLAIN does not show them. `None` when all are used.
 fn items_of_part(names: &[&str], used: &BTreeSet<i16>) -> Option<String> {
@@ -554,6 +673,32 @@ fn items_of_part(names: &[&str], used: &BTreeSet<i16>) -> Option<String> {
 const TABLE_OID: i16 = pg_sys::TableOidAttributeNumber as i16;
 #[expect(clippy::cast_possible_truncation, reason = "a small negative number")]
 const ROW_ID: i16 = pg_sys::SelfItemPointerAttributeNumber as i16;
+
+/// Whether a Var of this number and type is asked for, which tells what it is for: the row of a lake's
+/// table that is to be changed, the old row as a plain record.
+///
+/// # Safety
+/// Live expressions.
+unsafe fn asks_for(
+    rti: pg_sys::Index,
+    trees: [*mut pg_sys::List; 2],
+    number: i16,
+    var_type: pg_sys::Oid,
+) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        trees.into_iter().any(|tree| {
+            nodes::walk(tree.cast(), &mut |node| {
+                nodes::cast::<pg_sys::Var>(node, Tag::T_Var).is_some_and(|var| {
+                    u32::try_from((*var).varno).is_ok_and(|varno| varno == rti)
+                        && (*var).varlevelsup == 0
+                        && (*var).varattno == number
+                        && (*var).vartype == var_type
+                })
+            })
+        })
+    }
+}
 
 /// # Safety
 /// `call` is a live call.
@@ -606,8 +751,11 @@ unsafe fn scan_tlist(
             pg_sys::makeVar(varno, *number, column.type_oid, column.typmod, column.collation, 0)
         }
     });
-    let row_type =
-        if plan.row_type == 0 { pg_sys::RECORDOID } else { pg_sys::Oid::from(plan.row_type) };
+    let row_type = match plan.row_type {
+        0 => pg_sys::RECORDOID,
+        _ if plan.row_as_record => pg_sys::RECORDOID,
+        oid => pg_sys::Oid::from(oid),
+    };
     // SAFETY: plain arguments.
     let whole_row = plan
         .whole_row

@@ -5,6 +5,7 @@ use pgrx::pg_sys;
 use serde::{Deserialize, Serialize};
 
 use crate::lake::hidden;
+use crate::lake::travel::Travel;
 
 /// Where a scan's SQL comes from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -14,6 +15,23 @@ pub enum Source {
     Call { by_name: bool },
     /// Text of our own over foreign tables; it returns just the fetched columns.
     Tables(Tables),
+}
+
+/// A statement around the scan's text, which writes its rows to a lake.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Modify {
+    /// `INSERT`, `UPDATE` or `DELETE`.
+    pub command: String,
+    pub server: u32,
+    pub lake: String,
+    /// The foreign table's OID, and what the lake calls the columns that are written.
+    pub relation: u32,
+    pub columns: Vec<String>,
+    pub before: String,
+    pub behind: String,
+    /// The statement that does the same without joining the table to its own rows, and the numbers of
+    /// the columns that have to be just as declared for that.
+    pub in_place: Option<(String, Vec<i16>)>,
 }
 
 /// Rows that are handed to DuckDB.
@@ -63,6 +81,9 @@ pub struct Tables {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ScanPlan {
     pub source: Source,
+    /// A look at a lake's past, whose SQL is made anew when it runs.
+    #[serde(default)]
+    pub travel: Option<Travel>,
     /// The DuckDB query in UTF-8: as the user wrote it, or ours with its hidden parts marked.
     pub sql: String,
     /// The names of all its columns, in order, as they were when it was described.
@@ -75,6 +96,9 @@ pub struct ScanPlan {
     /// that type the fetched column that fills it.
     pub row_type: u32,
     pub row_columns: Vec<Option<usize>>,
+    /// The whole row is asked for as a plain record, whatever its type.
+    #[serde(default)]
+    pub row_as_record: bool,
     /// The OID that `tableoid` returns, if it is asked for; it comes next.
     pub table_oid: Option<u32>,
     /// Whether a row's place is asked for, which SELECT FOR UPDATE of a partitioned table asks all
@@ -91,6 +115,9 @@ pub struct ScanPlan {
     /// Whether the LIMIT, and the OFFSET, stand at the end of the expressions.
     pub limit: bool,
     pub offset: bool,
+    /// What is done with the rows, which the scan does not return then.
+    #[serde(default)]
+    pub modify: Option<Modify>,
 }
 
 /// Whether a text of our own ends with LIMIT or OFFSET and a number.
@@ -184,16 +211,26 @@ impl ScanPlan {
             .condition_columns
             .iter()
             .map(|(at, ..)| format!("CASE WHEN false THEN {} END", self.column_reference(*at)));
-        self.sql_with(types_only.collect(), limit)
+        self.executed(self.sql_with(types_only.collect(), limit))
+    }
+
+    fn executed(&self, sql: String) -> String {
+        if self.travel.is_some() { hidden::executed(&sql) } else { sql }
     }
 
     /// The SQL as EXPLAIN shows it.
     #[must_use]
     pub fn shown_sql(&self) -> String {
         if self.tables().is_some() {
-            return hidden::shown(&self.sql);
+            let shown = hidden::shown(&self.sql);
+            return match &self.modify {
+                Some(Modify { in_place: Some((sql, _)), .. }) => hidden::shown(sql),
+                Some(modify) => format!("{}{shown}{}", modify.before, modify.behind),
+                None => shown,
+            };
         }
-        self.sql_with(vec![], None)
+        let sql = self.sql_with(vec![], None);
+        if self.travel.is_some() { hidden::shown(&sql) } else { sql }
     }
 
     fn sql_with(&self, types_only: Vec<String>, limit: Option<u64>) -> String {

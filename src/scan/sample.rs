@@ -42,6 +42,7 @@ pub unsafe fn sample(
         arguments: 0,
         values: vec![],
         role,
+        around: None,
         entry,
     })?;
     let columns = running.columns()?;

@@ -6,6 +6,8 @@ use duck::appender::TempTable;
 use duck::driver::Control;
 use duck::open::{self, Extension, OpenSpec};
 use duck::policy::{self, Policy};
+use duck::statement::Rows;
+use duck::transaction::{Lease, Source};
 use duck::{
     Column, Connection, Error, ErrorKind, Instance, LogicalType, Result, Statement, StatementKind,
     Value, lexer, quote,
@@ -13,7 +15,8 @@ use duck::{
 
 use pgrx::pg_sys;
 
-use super::Request;
+use super::{Around, InstanceKey, Request};
+use crate::lake::table::WriteCheck;
 
 /// Through which door a statement came, which decides what it may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,7 @@ pub struct Description {
 
 /// An open instance and what its role may do with it.
 pub struct Engine {
+    name: InstanceKey,
     instance: Arc<Instance>,
     policy: Policy,
     extensions: Vec<Extension>,
@@ -44,14 +48,14 @@ pub struct Engine {
 }
 
 impl Engine {
-    pub fn open(spec: &OpenSpec, timezone: &str) -> Result<Self> {
+    pub fn open(name: InstanceKey, spec: &OpenSpec, timezone: &str) -> Result<Self> {
         let instance = open::open(spec)?;
         let connection = Connection::new(&instance)?;
         let set = format!("SET GLOBAL TimeZone = {}", quote::literal(&duck_timezone(timezone)));
         connection.execute_batch(&set).map_err(|error| timezone_error(timezone, &error))?;
         let policy = Policy::new(spec);
         let extensions = spec.extensions();
-        Ok(Self { instance, policy, extensions, timezone: timezone.to_owned() })
+        Ok(Self { name, instance, policy, extensions, timezone: timezone.to_owned() })
     }
 
     pub fn instance(&self) -> &Arc<Instance> {
@@ -67,19 +71,50 @@ impl Engine {
         self.instance.is_broken()
     }
 
-    fn connect(&self, control: &Control, timezone: &str) -> Result<Connection> {
-        let connection = Connection::new(&self.instance)?;
-        control.attach(&connection)?;
-        self.set_timezone(&connection, timezone)?;
-        Ok(connection)
+    /// Whose instance it is, and for what.
+    pub fn name(&self) -> &InstanceKey {
+        &self.name
     }
 
-    fn set_timezone(&self, connection: &Connection, timezone: &str) -> Result<()> {
-        if timezone == self.timezone {
-            return Ok(());
+    /// Whether `sql` may read or write an attached lake.
+    pub fn may_use_lake(&self, sql: &str) -> bool {
+        self.policy.may_name_lake(sql)
+    }
+
+    /// The attached lakes that `sql` may read or write.
+    pub fn lakes_maybe_in(&self, sql: &str) -> Vec<String> {
+        self.policy.lakes_maybe_in(sql).map(str::to_owned).collect()
+    }
+
+    /// The attached lake that a statement changes, if it changes one.
+    pub fn lake_changed_by(&self, sql: &str) -> Option<String> {
+        self.policy.lake_changed_by(sql).map(str::to_owned)
+    }
+
+    fn connect(&self, source: &Source, control: &Control, timezone: &str) -> Result<Lease> {
+        let lease = source.lease(control)?;
+        // A statement that needs patterns says so when it is checked.
+        let of_lake = lease.is_of_transaction() && self.extensions.contains(&Extension::Httpfs);
+        lease.take_paths_literally(of_lake)?;
+        self.set_timezone(&lease, timezone)?;
+        Ok(lease)
+    }
+
+    pub fn set_timezone(&self, connection: &Connection, timezone: &str) -> Result<()> {
+        connection
+            .set_time_zone(&duck_timezone(&self.timezone), &duck_timezone(timezone))
+            .map_err(|error| timezone_error(timezone, &error))
+    }
+
+    /// Refuses a path, or a pattern of them, that the role may not read.
+    pub fn check_read(&self, control: &Control, path: &str) -> Result<()> {
+        self.policy.check_read(path)?;
+        if path.contains(['*', '?', '[']) {
+            let connection = Connection::new(&self.instance)?;
+            control.attach(&connection)?;
+            policy::check_listing(&connection, &self.policy, path)?;
         }
-        let set = format!("SET TimeZone = {}", quote::literal(&duck_timezone(timezone)));
-        connection.execute_batch(&set).map_err(|error| timezone_error(timezone, &error))
+        Ok(())
     }
 
     /// Refuses what the role may not run, whatever the text.
@@ -92,22 +127,7 @@ impl Engine {
         entry: &Entry,
     ) -> Result<()> {
         let verdict = policy::check_query(connection, &self.policy, sql, values)?;
-        let reads_lake = verdict
-            .extensions
-            .iter()
-            .any(|extension| matches!(extension, Extension::Iceberg | Extension::Delta));
-        if reads_lake && self.extensions.contains(&Extension::Httpfs) {
-            if !verdict.patterns.is_empty() {
-                return Err(Error::new(
-                    ErrorKind::NotSupported,
-                    "a statement cannot read both an Iceberg or Delta table and a pattern of files",
-                ));
-            }
-            open::take_paths_literally(connection)?;
-        }
-        for pattern in &verdict.patterns {
-            policy::check_listing(connection, &self.policy, pattern)?;
-        }
+        policy::admit(connection, &self.policy, &verdict)?;
         let Entry::Readers(allowed) = entry else { return Ok(()) };
         let verdict = if original == sql {
             verdict
@@ -122,6 +142,17 @@ impl Engine {
                 "permission denied for function duckdb.query",
             )),
         }
+    }
+
+    /// Checks what others have stored with the lake's tables that a statement of our own writes to.
+    /// `patterns` says whether it reads patterns of files.
+    pub fn check_write(
+        &self,
+        connection: &Connection,
+        statement: &str,
+        patterns: bool,
+    ) -> Result<()> {
+        policy::prepare_write(connection, &self.policy, statement, patterns)
     }
 
     /// Checks a text of a user's that is part of a statement over shipped tables, which it must not
@@ -189,6 +220,19 @@ impl Engine {
                 ));
             }
         }
+        if let Some(Around { before, behind, check, in_place }) = &request.around {
+            self.set_timezone(connection, timezone)?;
+            check_written(connection, check.as_ref())?;
+            self.check(connection, original, sql, values, entry)?;
+            let verdict = policy::check_query(connection, &self.policy, sql, values)?;
+            self.check_write(connection, before, !verdict.patterns.is_empty())?;
+            if let Some((statement, check)) = in_place
+                && check_written(connection, Some(check)).is_ok()
+            {
+                return Statement::prepare(connection, statement);
+            }
+            return Statement::prepare(connection, &format!("{before}{sql}{behind}"));
+        }
         // In a text of the user's, errors are to point at their place.
         if values.is_empty() && matches!(entry, Entry::Tables(_)) {
             self.set_timezone(connection, timezone)?;
@@ -200,13 +244,14 @@ impl Engine {
 
     pub fn describe(
         &self,
+        source: &Source,
         control: &Control,
         sql: &str,
         arguments: &[Value],
         timezone: &str,
         entry: Entry,
     ) -> Result<Description> {
-        let connection = self.connect(control, timezone)?;
+        let connection = self.connect(source, control, timezone)?;
         let wrapped = lexer::is_subquery(sql);
         let mut path_unknown = false;
         let mut unresolved = Error::new(
@@ -263,32 +308,60 @@ impl Engine {
         text_rows(&Statement::prepare(&connection, sql)?)
     }
 
+    /// Runs a query of our own about an attached lake, whose columns are all text and of which
+    /// nothing is checked.
+    pub fn inspect_lake(
+        &self,
+        source: &Source,
+        control: &Control,
+        sql: &str,
+        values: &[Value],
+        timezone: &str,
+    ) -> Result<Vec<TextRow>> {
+        let connection = self.connect(source, control, timezone)?;
+        // The only one that takes patterns, which the caller has checked.
+        self.check_write(&connection, sql, sql.contains("ducklake_add_data_files"))?;
+        let statement = Statement::prepare(&connection, sql)?;
+        rows_of(statement.execute(values)?)
+    }
+
+    /// The columns of several queries of our own, of which none is executed, in one transaction.
+    pub fn describe_all(
+        &self,
+        source: &Source,
+        control: &Control,
+        queries: &[String],
+        timezone: &str,
+        entry: &Entry,
+    ) -> Result<Vec<Result<Vec<Column>>>> {
+        let connection = self.connect(source, control, timezone)?;
+        let mut found = vec![];
+        for sql in queries {
+            control.check()?;
+            let statement = self.prepare(&connection, sql, sql, &[], timezone, entry);
+            found.push(statement.map(|statement| statement.columns()));
+        }
+        Ok(found)
+    }
+
     /// Runs a query of our own about files, whose columns are all text, with every check made.
     pub fn ask(
         &self,
+        source: &Source,
         control: &Control,
         sql: &str,
         timezone: &str,
         entry: &Entry,
     ) -> Result<Vec<TextRow>> {
-        let connection = self.connect(control, timezone)?;
+        let connection = self.connect(source, control, timezone)?;
         text_rows(&self.prepare(&connection, sql, sql, &[], timezone, entry)?)
     }
 
+    /// DuckDB's plan of a statement over shipped tables of these types, none of which has rows.
+    #[expect(clippy::too_many_arguments, reason = "what each call of the engine is given")]
     pub fn explain(
         &self,
-        control: &Control,
-        original: &str,
-        sql: &str,
-        timezone: &str,
-        entry: &Entry,
-    ) -> Result<String> {
-        self.explain_over(control, original, sql, timezone, entry, &[])
-    }
-
-    /// As [`Engine::explain`], over shipped tables of these types, none of which has rows.
-    pub fn explain_over(
-        &self,
+        source: &Source,
         control: &Control,
         original: &str,
         sql: &str,
@@ -296,7 +369,7 @@ impl Engine {
         entry: &Entry,
         tables: &[Arc<[LogicalType]>],
     ) -> Result<String> {
-        let connection = self.connect(control, timezone)?;
+        let connection = self.connect(source, control, timezone)?;
         for (number, types) in tables.iter().enumerate() {
             TempTable::new(number, Arc::clone(types)).create(&connection)?;
         }
@@ -313,13 +386,14 @@ impl Engine {
 
     pub fn execute(
         &self,
+        source: &Source,
         control: &Control,
         sql: &str,
         arguments: &[Value],
         timezone: &str,
         measured: bool,
     ) -> Result<i64> {
-        let connection = self.connect(control, timezone)?;
+        let connection = self.connect(source, control, timezone)?;
         if measured {
             open::measure_progress(&connection)?;
         }
@@ -331,11 +405,49 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Makes a table, whose quoted name is ours, from a query that a user wrote.
+    pub fn create_table(
+        &self,
+        source: &Source,
+        control: &Control,
+        name: &str,
+        query: &str,
+        timezone: &str,
+        measured: bool,
+    ) -> Result<i64> {
+        let connection = self.connect(source, control, timezone)?;
+        if measured {
+            open::measure_progress(&connection)?;
+        }
+        self.check(&connection, query, query, &[], &Entry::Query)?;
+        let verdict = policy::check_query(&connection, &self.policy, query, &[])?;
+        self.check_write(&connection, name, !verdict.patterns.is_empty())?;
+        // The newline ends a comment at the query's end.
+        let query = lexer::without_terminator(query);
+        let sql = format!("CREATE TABLE {name} AS FROM (\n{query}\n)");
+        let statement = Statement::prepare(&connection, &sql)?;
+        let rows = statement.start(|| control.is_cancelled())?;
+        rows.run_to_end()
+    }
+}
+
+/// Looks at a lake's table before it is written to.
+pub fn check_written(connection: &Connection, check: Option<&(String, WriteCheck)>) -> Result<()> {
+    match check {
+        Some((sql, check)) => check(&Statement::prepare(connection, sql)?.columns()),
+        None => Ok(()),
+    }
+}
+
 /// A row whose columns are all text.
 pub type TextRow = Vec<Option<String>>;
 
 fn text_rows(statement: &Statement) -> Result<Vec<TextRow>> {
-    let rows = statement.execute(&[])?;
+    rows_of(statement.execute(&[])?)
+}
+
+fn rows_of(rows: Rows) -> Result<Vec<TextRow>> {
     let mut found = vec![];
     while let Some(chunk) = rows.next_chunk()? {
         for row in 0..chunk.len() {

@@ -9,8 +9,11 @@
 pub mod access;
 mod engine;
 mod exit;
+pub mod feed;
+pub mod lakes;
 pub mod shipping;
 mod spec;
+pub mod transaction;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -20,16 +23,18 @@ use std::time::{Duration, Instant};
 use duck::driver::{Control, Pool, Task, Wake};
 use duck::open::{Extension, OpenSpec};
 use duck::scan::{Poll, Scan};
+use duck::transaction::Source;
 use duck::watchdog::Watchdog;
-use duck::{Chunk, Column, Value};
+use duck::{Chunk, Column, LogicalType, Value};
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
 use crate::guc::Limits;
+use crate::lake::table::WriteCheck;
 use crate::pg::{acl, callbacks, memory, progress, wait};
 
 pub use engine::{Description, Engine, Entry, TextRow};
-pub use spec::{are_usable, check_usable, specification};
+pub use spec::{are_usable, check_usable, lake, specification, storage_of};
 
 /// More roles than this in one backend (a pooled connection with SET ROLE) close the instance that
 /// has been idle longest.
@@ -38,12 +43,14 @@ const MOST_INSTANCES: usize = 4;
 /// Whose instance it is, and for what: no servers stand for all that the role may use (its own
 /// queries); otherwise the instance has exactly these servers, for foreign tables on servers that
 /// the role may not use by itself.
-type InstanceKey = (pg_sys::Oid, Vec<pg_sys::Oid>);
+pub type InstanceKey = (pg_sys::Oid, Vec<pg_sys::Oid>);
 
 struct RoleInstance {
     engine: Arc<Engine>,
     /// What the instance was opened with.
     spec: OpenSpec,
+    /// The servers of the attached lakes.
+    lakes: Vec<pg_sys::Oid>,
     limits: Limits,
     /// The state of the catalogs for which `spec` was last seen to hold.
     generation: u64,
@@ -137,9 +144,27 @@ fn over_memory() -> Error {
 pub fn run<T: Send + 'static>(
     job: impl FnOnce(&Control) -> duck::Result<T> + Send + 'static,
 ) -> Result<T> {
+    Ok(run_raw(job)??)
+}
+
+/// As [`run`], with DuckDB's error as it is.
+fn run_raw<T: Send + 'static>(
+    job: impl FnOnce(&Control) -> duck::Result<T> + Send + 'static,
+) -> Result<duck::Result<T>> {
     let (pool, wake) = parts()?;
     let task = Task::start(&pool, &wake, job)?;
-    Ok(wait_for(|| task.poll())??)
+    wait_for(|| task.poll())
+}
+
+/// As [`run`], for a job that looks at what the engine's transaction may have written.
+fn run_beside_writes<T: Send + 'static>(
+    engine: &Arc<Engine>,
+    job: impl FnOnce(&Control) -> duck::Result<T> + Send + 'static,
+) -> Result<T> {
+    run_raw(job)?.map_err(|error| {
+        transaction::note_error_beside_writes(engine, &error);
+        error.into()
+    })
 }
 
 /// The engine for what `role` runs through `entry`, opened or replaced as needed. `sql` is looked at
@@ -160,6 +185,10 @@ pub fn engine(role: pg_sys::Oid, entry: &Entry, sql: &str) -> Result<Arc<Engine>
         Entry::Tables(servers) if !spec::are_usable(role, servers)? => servers.clone(),
         _ => vec![],
     };
+    let lakes = match entry {
+        Entry::Tables(servers) => spec::lakes_among(servers),
+        _ => spec::lakes_named_in(role, sql)?,
+    };
     let key = (role, servers);
     let known = SESSION.with_borrow_mut(|slot| {
         let session = slot.as_mut()?;
@@ -169,12 +198,13 @@ pub fn engine(role: pg_sys::Oid, entry: &Entry, sql: &str) -> Result<Arc<Engine>
         let fits = found.generation == generation
             && found.limits == limits
             && extensions.iter().all(|e| found.spec.extra_extensions.contains(e))
+            && lakes.iter().all(|lake| found.lakes.contains(lake))
             && !found.engine.is_broken();
         fits.then(|| Arc::clone(&found.engine))
     });
     match known {
         Some(engine) => Ok(engine),
-        None => reopen(key, generation, &limits, extensions),
+        None => reopen(key, generation, &limits, extensions, lakes),
     }
 }
 
@@ -183,33 +213,40 @@ fn reopen(
     generation: u64,
     limits: &Limits,
     mut extensions: Vec<Extension>,
+    mut lakes: Vec<pg_sys::Oid>,
 ) -> Result<Arc<Engine>> {
     let old = SESSION.with_borrow(|slot| {
         let found = slot.as_ref()?.instances.get(&key)?;
-        Some((found.spec.clone(), Arc::clone(&found.engine)))
+        Some((found.spec.clone(), Arc::clone(&found.engine), found.lakes.clone()))
     });
-    if let Some((spec, _)) = &old {
+    let wanted = lakes.clone();
+    if let Some((spec, _, attached)) = &old {
         extensions.extend(&spec.extra_extensions);
         extensions.sort_unstable();
         extensions.dedup();
-    }
-    let (role, servers) = &key;
-    let spec = spec::build(*role, servers, limits, extensions)?;
-    let engine = match old {
-        Some((old_spec, engine)) if old_spec == spec && !engine.is_broken() => engine,
-        _ => {
-            // The old one goes first: two instances at once would double the memory.
-            SESSION.with_borrow_mut(|slot| slot.as_mut().map(|s| s.instances.remove(&key)));
-            let (mut own, timezone) = (spec.clone(), timezone());
-            own.temp_directory = own.temp_directory.map(exit::own_temp_directory);
-            Arc::new(run(move |_| Engine::open(&own, &timezone))?)
+        // A lake that is not the role's any more is left out.
+        for lake in attached {
+            if !lakes.contains(lake) && spec::is_usable(key.0, *lake)? {
+                lakes.push(*lake);
+            }
         }
-    };
+    }
+    let old = old.map(|(spec, engine, _)| (spec, engine));
+    let (lakes, (spec, engine)) =
+        match open_instance(&key, &lakes, limits, &extensions, old.as_ref()) {
+            // What the statement does not need may be what cannot be reached.
+            Err(_) if lakes.len() > wanted.len() => {
+                let opened = open_instance(&key, &wanted, limits, &extensions, None)?;
+                (wanted, opened)
+            }
+            opened => (lakes, opened?),
+        };
     SESSION.with_borrow_mut(|slot| {
         let Some(session) = slot else { return };
         let entry = RoleInstance {
             engine: Arc::clone(&engine),
             spec,
+            lakes,
             limits: limits.clone(),
             generation,
             last_use: session.uses,
@@ -224,6 +261,31 @@ fn reopen(
         }
     });
     Ok(engine)
+}
+
+/// Opens an instance with these lakes, or goes on with the old one if nothing has changed.
+fn open_instance(
+    key: &InstanceKey,
+    lakes: &[pg_sys::Oid],
+    limits: &Limits,
+    extensions: &[Extension],
+    old: Option<&(OpenSpec, Arc<Engine>)>,
+) -> Result<(OpenSpec, Arc<Engine>)> {
+    let mut lakes = lakes.to_vec();
+    lakes.sort_unstable_by_key(|lake| lake.to_u32());
+    let spec = spec::build(key.0, &key.1, &lakes, limits, extensions.to_vec())?;
+    if let Some((_, engine)) =
+        old.filter(|(old_spec, engine)| *old_spec == spec && !engine.is_broken())
+    {
+        return Ok((spec, Arc::clone(engine)));
+    }
+    // The old one goes first: two instances at once would double the memory.
+    SESSION.with_borrow_mut(|slot| slot.as_mut().map(|s| s.instances.remove(key)));
+    let (mut own, timezone) = (spec.clone(), timezone());
+    own.temp_directory = own.temp_directory.map(exit::own_temp_directory);
+    let name = key.clone();
+    let engine = run(move |_| Engine::open(name, &own, &timezone))?;
+    Ok((spec, Arc::new(engine)))
 }
 
 /// What the instances together may use; `None` when one has no limit.
@@ -249,6 +311,16 @@ pub fn timezone() -> String {
     unsafe { crate::pg::nodes::str_at(pg_sys::pg_get_timezone_name(pg_sys::session_timezone)) }
 }
 
+/// Runs the commit of a DuckDB transaction on a driver thread and waits for it, whatever the user
+/// wants meanwhile: whoever stops waiting would not know whether it has happened.
+///
+/// # Errors
+/// DuckDB's, after which it has not happened.
+fn wait_for_commit(job: impl FnOnce(&Control) -> duck::Result<()> + Send + 'static) -> Result<()> {
+    let _held = wait::HeldInterrupts::new();
+    run(job)
+}
+
 /// The columns that `sql` would return, with nothing executed. `arguments` stand for `$1` and so
 /// on: their types are what counts, values are used where the columns depend on them.
 ///
@@ -261,10 +333,23 @@ pub fn describe(
     entry: Entry,
 ) -> Result<Description> {
     let engine = engine(role, &entry, sql)?;
+    let source = transaction::source_to_describe(&engine, sql)?;
     let (sql, timezone) = (sql.to_owned(), timezone());
-    let described =
-        run(move |control| engine.describe(control, &sql, &arguments, &timezone, entry));
+    let own = Arc::clone(&engine);
+    let described = run_beside_writes(&engine, move |control| {
+        own.describe(&source, control, &sql, &arguments, &timezone, entry)
+    });
     described.map_err(|error| access::explain_outside(error, role))
+}
+
+/// A statement around a query, which writes the query's rows to a lake.
+pub struct Around {
+    pub before: String,
+    pub behind: String,
+    /// What is asked of the lake's table before.
+    pub check: Option<(String, WriteCheck)>,
+    /// Another statement that does the same, and what is asked before it.
+    pub in_place: Option<(String, (String, WriteCheck))>,
 }
 
 /// A query to run.
@@ -279,6 +364,8 @@ pub struct Request {
     pub arguments: usize,
     /// The values of `$1` and so on.
     pub values: Vec<Value>,
+    /// What stands before and behind the text in a statement that writes its rows to a lake.
+    pub around: Option<Around>,
     /// Who runs it: the role that was current when the executor started, whoever fetches.
     pub role: pg_sys::Oid,
     pub entry: Entry,
@@ -294,16 +381,17 @@ pub fn start_scan(mut request: Request) -> Result<RunningScan> {
     log_sql(&request.sql);
     let (pool, wake) = parts()?;
     let timezone = timezone();
-    let instance = Arc::clone(engine.instance());
+    let source = transaction::source(&engine, &request.sql)?;
     let values = std::mem::take(&mut request.values);
     let measured = progress::is_available();
-    let scan = Scan::start(&pool, &wake, &instance, values, move |connection, values| {
+    let own = Arc::clone(&engine);
+    let scan = Scan::start(&pool, &wake, &source, values, move |connection, values| {
         if measured {
             duck::open::measure_progress(connection)?;
         }
-        engine.prepare_request(connection, &request, values, &timezone)
+        own.prepare_request(connection, &request, values, &timezone)
     })?;
-    Ok(RunningScan { scan, role })
+    Ok(RunningScan::new(scan, role, &engine, &source))
 }
 
 /// Rows of text from a query of our own.
@@ -328,17 +416,77 @@ pub fn ask(
 ) -> Result<Option<Vec<TextRow>>> {
     let engine = engine(role, &entry, sql)?;
     log_sql(sql);
+    // What is given up is interrupted, and must not take the transaction with it.
+    let source = match patience {
+        Some(_) => transaction::source_beside(&engine, sql),
+        None => transaction::source_to_describe(&engine, sql)?,
+    };
     let (sql, timezone) = (sql.to_owned(), timezone());
     let (pool, wake) = parts()?;
+    let own = Arc::clone(&engine);
     let task = Task::start(&pool, &wake, move |control| {
-        engine.ask(control, &sql, &timezone, &entry).map(Some)
+        own.ask(&source, control, &sql, &timezone, &entry).map(Some)
     })?;
     let started = Instant::now();
     let answer = wait_for(|| {
         let late = || patience.is_some_and(|patience| started.elapsed() > patience);
         task.poll().or_else(|| late().then_some(Ok(None)))
     })?;
-    answer.map_err(|error| access::explain_outside(error.into(), role))
+    answer.map_err(|error| {
+        if patience.is_none() {
+            transaction::note_error_beside_writes(&engine, &error);
+        }
+        access::explain_outside(error.into(), role)
+    })
+}
+
+/// The rows of a query of our own about the lake of `server`, as the current role. Its columns are
+/// all text.
+///
+/// # Errors
+/// As [`engine()`]; DuckDB's.
+pub fn ask_lake(server: pg_sys::Oid, sql: &str, values: Vec<Value>) -> Result<Vec<TextRow>> {
+    match ask_lake_once(server, sql, values.clone()) {
+        // DuckLake 1.0 may fail so at what another client has changed; a new instance does not.
+        Err(error)
+            if error.sqlstate() == pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR
+                && !transaction::has_written() =>
+        {
+            ask_lake_once(server, sql, values)
+        }
+        answer => answer,
+    }
+}
+
+fn ask_lake_once(server: pg_sys::Oid, sql: &str, values: Vec<Value>) -> Result<Vec<TextRow>> {
+    let engine = engine(acl::current_role(), &Entry::Tables(vec![server]), sql)?;
+    log_sql(sql);
+    let source = transaction::source_to_describe(&engine, sql)?;
+    let (sql, timezone) = (sql.to_owned(), timezone());
+    let own = Arc::clone(&engine);
+    run_beside_writes(&engine, move |control| {
+        own.inspect_lake(&source, control, &sql, &values, &timezone)
+    })
+}
+
+/// The columns of queries of our own over the tables of a lake, each by itself.
+///
+/// # Errors
+/// As [`engine()`]; the queries' own errors stand in their places.
+pub fn describe_all(server: pg_sys::Oid, queries: Vec<String>) -> Result<Vec<Result<Vec<Column>>>> {
+    let Some(first) = queries.first() else { return Ok(vec![]) };
+    let entry = Entry::Tables(vec![server]);
+    let engine = engine(acl::current_role(), &entry, first)?;
+    let source = transaction::source_to_describe(&engine, first)?;
+    let timezone = timezone();
+    let own = Arc::clone(&engine);
+    let found = run_beside_writes(&engine, move |control| {
+        own.describe_all(&source, control, &queries, &timezone, &entry)
+    })?;
+    for error in found.iter().filter_map(|columns| columns.as_ref().err()) {
+        transaction::note_error_beside_writes(&engine, error);
+    }
+    Ok(found.into_iter().map(|columns| columns.map_err(Error::from)).collect())
 }
 
 /// The DuckDB extensions that the current role's instance has: those in the library, and those that
@@ -360,14 +508,26 @@ pub fn installed_extensions() -> Vec<String> {
     spec::installed_extensions()
 }
 
-/// DuckDB's own plan of `sql`, as its EXPLAIN draws it.
+/// DuckDB's own plan of `sql`, as its EXPLAIN draws it; `tables` are the types of the tables that are
+/// shipped for it.
 ///
 /// # Errors
 /// As [`describe`].
-pub fn explain(role: pg_sys::Oid, original: &str, sql: &str, entry: Entry) -> Result<String> {
+pub fn explain(
+    role: pg_sys::Oid,
+    original: &str,
+    sql: &str,
+    entry: Entry,
+    tables: Vec<Arc<[LogicalType]>>,
+) -> Result<String> {
     let engine = engine(role, &entry, original)?;
+    let source = transaction::source_to_describe(&engine, sql)?;
     let (original, sql, timezone) = (original.to_owned(), sql.to_owned(), timezone());
-    run(move |control| engine.explain(control, &original, &sql, &timezone, &entry))
+    let own = Arc::clone(&engine);
+    let plan = run_beside_writes(&engine, move |control| {
+        own.explain(&source, control, &original, &sql, &timezone, &entry, &tables)
+    });
+    plan.map_err(|error| access::explain_outside(error, role))
 }
 
 fn log_sql(sql: &str) {
@@ -378,27 +538,50 @@ fn log_sql(sql: &str) {
 
 /// A query that runs in DuckDB. Dropping it stops the query.
 pub struct RunningScan {
-    scan: Scan,
+    scan: Option<Scan>,
     role: pg_sys::Oid,
+    /// The instance in whose transaction it runs, if it does.
+    shared: Option<Arc<Engine>>,
 }
 
 impl Drop for RunningScan {
     fn drop(&mut self) {
         progress::clear();
+        if self.shared.is_some()
+            && let Some(scan) = self.scan.take()
+        {
+            scan.stop_gently();
+        }
     }
 }
 
 impl RunningScan {
+    fn new(scan: Scan, role: pg_sys::Oid, engine: &Arc<Engine>, source: &Source) -> Self {
+        let shared = matches!(source, Source::Transaction(_)).then(|| Arc::clone(engine));
+        if shared.is_some() {
+            transaction::note_scan(engine, &scan);
+        }
+        Self { scan: Some(scan), role, shared }
+    }
+
+    fn failed(&self, error: duck::Error) -> Error {
+        if let Some(engine) = &self.shared {
+            transaction::note_error(engine, &error);
+        }
+        access::explain_outside(error.into(), self.role)
+    }
+
     /// Waits until execution has begun, and returns the columns.
     ///
     /// # Errors
     /// DuckDB's.
     pub fn columns(&self) -> Result<Vec<Column>> {
+        let Some(scan) = &self.scan else { return Ok(vec![]) };
         let columns = wait_for(|| {
-            progress::report(|| self.scan.progress_percent());
-            self.scan.poll_columns().transpose()
+            progress::report(|| scan.progress_percent());
+            scan.poll_columns().transpose()
         })?;
-        columns.map_err(|error| access::explain_outside(error.into(), self.role))
+        columns.map_err(|error| self.failed(error))
     }
 
     /// Waits for the next chunk; `None` at the end.
@@ -406,17 +589,19 @@ impl RunningScan {
     /// # Errors
     /// DuckDB's.
     pub fn next_chunk(&self) -> Result<Option<Chunk>> {
+        let Some(scan) = &self.scan else { return Ok(None) };
         // A stream that is never empty still listens.
         wait::check_interrupts();
-        wait_for(|| match self.scan.poll() {
+        wait_for(|| match scan.poll() {
             Ok(Poll::Pending) => {
-                progress::report(|| self.scan.progress_percent());
+                progress::report(|| scan.progress_percent());
                 None
             }
             Ok(Poll::Chunk(chunk)) => Some(Ok(Some(chunk))),
             Ok(Poll::End) => Some(Ok(None)),
-            Err(error) => Some(Err(Error::from(error))),
+            Err(error) => Some(Err(error)),
         })?
+        .map_err(|error| self.failed(error))
     }
 }
 
@@ -425,25 +610,57 @@ impl RunningScan {
 /// # Errors
 /// 42501 for what the role may not do, DuckDB's own.
 pub fn execute(sql: &str, arguments: Vec<Value>) -> Result<i64> {
+    let role = acl::current_role();
+    let engine = engine(role, &Entry::Query, sql)?;
+    log_sql(sql);
+    let (sql, timezone) = (sql.to_owned(), timezone());
+    let measured = progress::is_available();
+    let lake = engine.lake_changed_by(&sql);
+    if let Some(lake) = &lake {
+        let write = lakes::write_of(&sql);
+        transaction::begin_write_of(write, &engine, lake, c"duckdb.execute()")?;
+    }
+    // What changes no lake takes effect at once, whatever it reads.
+    let source = match lake {
+        Some(_) => transaction::source(&engine, &sql)?,
+        None => transaction::source_beside(&engine, &sql),
+    };
+    let at_once = lake.is_none();
+    let own = Arc::clone(&engine);
+    let message = sql.to_ascii_lowercase().contains("set_commit_message");
+    let changed = changed_by(move |control| {
+        let rows = own.execute(&source, control, &sql, &arguments, &timezone, measured)?;
+        match &source {
+            Source::Transaction(transaction) if at_once => transaction.commit(control)?,
+            _ => {}
+        }
+        Ok(rows)
+    })?;
+    if lake.is_some() {
+        match &changed {
+            Ok(_) if message => transaction::note_message(&engine),
+            Err(error) => transaction::note_error(&engine, error),
+            Ok(_) => {}
+        }
+    }
+    changed.map_err(|error| access::explain_outside(error.into(), role))
+}
+
+/// Runs a statement whose progress is shown.
+fn changed_by(
+    job: impl FnOnce(&Control) -> duck::Result<i64> + Send + 'static,
+) -> Result<duck::Result<i64>> {
     struct Shown;
     impl Drop for Shown {
         fn drop(&mut self) {
             progress::clear();
         }
     }
-    let role = acl::current_role();
-    let engine = engine(role, &Entry::Query, sql)?;
-    log_sql(sql);
-    let (sql, timezone) = (sql.to_owned(), timezone());
     let (pool, wake) = parts()?;
-    let measured = progress::is_available();
-    let task = Task::start(&pool, &wake, move |control| {
-        engine.execute(control, &sql, &arguments, &timezone, measured)
-    })?;
+    let task = Task::start(&pool, &wake, job)?;
     let _shown = Shown;
-    let changed = wait_for(|| {
+    wait_for(|| {
         progress::report(|| task.progress_percent());
         task.poll()
-    })?;
-    changed.map_err(|error| access::explain_outside(error.into(), role))
+    })
 }

@@ -13,11 +13,12 @@ use std::sync::Arc;
 use duck::appender::TempTable;
 use duck::loader::{Loaded, Loader};
 use duck::scan::Scan;
+use duck::transaction::Source;
 use duck::{LogicalType, RowChunk};
 use pgrx::pg_sys;
 
 use super::{
-    Engine, Entry, Request, RunningScan, access, engine, log_sql, parts, timezone, wait_for,
+    Engine, Entry, Request, RunningScan, engine, log_sql, parts, timezone, transaction, wait_for,
 };
 use crate::error::{Error, Result};
 use crate::pg::progress;
@@ -26,6 +27,7 @@ use crate::pg::progress;
 pub struct Shipment {
     loader: Loader,
     engine: Arc<Engine>,
+    source: Source,
     role: pg_sys::Oid,
     tables: usize,
 }
@@ -37,8 +39,9 @@ pub struct Shipment {
 pub fn open(role: pg_sys::Oid, entry: &Entry, sql: &str) -> Result<Shipment> {
     let engine = engine(role, entry, sql)?;
     let (pool, wake) = parts()?;
-    let loader = Loader::start(&pool, &wake, engine.instance())?;
-    Ok(Shipment { loader, engine, role, tables: 0 })
+    let source = transaction::source(&engine, sql)?;
+    let loader = Loader::start(&pool, &wake, &source)?;
+    Ok(Shipment { loader, engine, source, role, tables: 0 })
 }
 
 /// The name of a shipment's table: the first has number 0. It needs no quotes; `temp.` may stand
@@ -77,7 +80,7 @@ impl Shipment {
     pub fn finish(self) -> Result<Shipped> {
         self.loader.finish();
         let loaded = wait_for(|| self.loader.poll_loaded().map_err(Error::from).transpose())??;
-        Ok(Shipped { loaded, engine: self.engine, role: self.role })
+        Ok(Shipped { loaded, engine: self.engine, source: self.source, role: self.role })
     }
 
     fn wait_for_room(&self) -> Result<()> {
@@ -93,6 +96,7 @@ impl Shipment {
 pub struct Shipped {
     loaded: Loaded,
     engine: Arc<Engine>,
+    source: Source,
     role: pg_sys::Oid,
 }
 
@@ -108,39 +112,21 @@ pub fn start_scan(
     user_texts: Vec<String>,
     shipped: Shipped,
 ) -> Result<RunningScan> {
-    let Shipped { loaded, engine, role } = shipped;
+    let Shipped { loaded, engine, source, role } = shipped;
     log_sql(&request.sql);
     let (pool, wake) = parts()?;
     let timezone = timezone();
     let values = std::mem::take(&mut request.values);
     let measured = progress::is_available();
+    let own = Arc::clone(&engine);
     let scan = Scan::start_on(&pool, &wake, loaded, values, move |connection, values| {
         if measured {
             duck::open::measure_progress(connection)?;
         }
         for text in &user_texts {
-            engine.check_user_text(text, values)?;
+            own.check_user_text(text, values)?;
         }
-        engine.prepare_request(connection, &request, values, &timezone)
+        own.prepare_request(connection, &request, values, &timezone)
     })?;
-    Ok(RunningScan { scan, role })
-}
-
-/// As [`super::explain`], of a statement over shipped tables of these types.
-///
-/// # Errors
-/// As [`super::explain`].
-pub fn explain(
-    role: pg_sys::Oid,
-    original: &str,
-    sql: &str,
-    entry: Entry,
-    tables: Vec<Arc<[LogicalType]>>,
-) -> Result<String> {
-    let engine = engine(role, &entry, original)?;
-    let (original, sql, timezone) = (original.to_owned(), sql.to_owned(), timezone());
-    let plan = super::run(move |control| {
-        engine.explain_over(control, &original, &sql, &timezone, &entry, &tables)
-    });
-    plan.map_err(|error| access::explain_outside(error, role))
+    Ok(RunningScan::new(scan, role, &engine, &source))
 }

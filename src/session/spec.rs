@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use duck::location;
 use duck::open::{Extension, OpenSpec};
-use duck::server::ServerSpec;
+use duck::server::{LakeSpec, ServerSpec};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::access;
@@ -81,9 +81,140 @@ pub fn extensions_for(sql: &str) -> Vec<Extension> {
 
 const MB: u64 = 1024 * 1024;
 
+/// What a role may use by itself.
+#[derive(Clone, Default)]
+struct Usable {
+    servers: Vec<pg_sys::Oid>,
+    /// The lakes among them, with their names in lower case.
+    lakes: Vec<(pg_sys::Oid, String)>,
+}
+
 thread_local! {
-    /// The servers that a role may use by itself, and the state of the catalogs for which it holds.
-    static USABLE: RefCell<HashMap<pg_sys::Oid, (u64, Vec<pg_sys::Oid>)>> = RefCell::default();
+    /// What roles may use by themselves, and the state of the catalogs for which it holds.
+    static USABLE: RefCell<HashMap<pg_sys::Oid, (u64, Usable)>> = RefCell::default();
+}
+
+fn with_usable<T>(role: pg_sys::Oid, look: impl Fn(&Usable) -> T) -> Result<T> {
+    let generation = callbacks::access_generation();
+    let known = USABLE.with_borrow(|known| {
+        let (of, usable) = known.get(&role)?;
+        (*of == generation).then(|| look(usable))
+    });
+    if let Some(answer) = known {
+        return Ok(answer);
+    }
+    let lakes = usable_lakes(role);
+    let mut usable = Usable {
+        servers: usable(role)?.into_iter().map(|(oid, _)| oid).collect(),
+        lakes: lakes.iter().map(|lake| (lake.oid, lake.name.to_ascii_lowercase())).collect(),
+    };
+    usable.servers.extend(lakes.iter().map(|lake| lake.oid));
+    let answer = look(&usable);
+    USABLE.with_borrow_mut(|known| known.insert(role, (generation, usable)));
+    Ok(answer)
+}
+
+/// The lakes that `role` may use by itself and whose names stand in `sql`.
+///
+/// # Errors
+/// A server whose options do not fit its type.
+pub fn lakes_named_in(role: pg_sys::Oid, sql: &str) -> Result<Vec<pg_sys::Oid>> {
+    with_usable(role, |usable| {
+        if usable.lakes.is_empty() {
+            return vec![];
+        }
+        let sql = sql.to_ascii_lowercase();
+        let named = usable.lakes.iter().filter(|(_, name)| names(&sql, name));
+        named.map(|(oid, _)| *oid).collect()
+    })
+}
+
+/// Whether `name` stands in `sql` as a word, both in lower case. A lake is attached for whoever's text
+/// names it: its owner, who chooses the name, must not have it attached for every text.
+fn names(sql: &str, name: &str) -> bool {
+    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let stands_in = |name: &str| {
+        sql.match_indices(name).any(|(at, _)| {
+            let (before, behind) = (&sql[..at], &sql[at + name.len()..]);
+            let glued_before = part(before.chars().next_back()) && part(name.chars().next());
+            let glued_behind = part(behind.chars().next()) && part(name.chars().next_back());
+            !glued_before && !glued_behind
+        })
+    };
+    stands_in(name) || (name.contains('"') && stands_in(&name.replace('"', "\"\"")))
+}
+
+/// Whether `role` may use a server by itself.
+///
+/// # Errors
+/// A server whose options do not fit its type.
+pub fn is_usable(role: pg_sys::Oid, server: pg_sys::Oid) -> Result<bool> {
+    are_usable(role, &[server])
+}
+
+/// The lakes among the servers of foreign tables.
+#[must_use]
+pub fn lakes_among(servers: &[pg_sys::Oid]) -> Vec<pg_sys::Oid> {
+    let is_lake =
+        |oid: &&pg_sys::Oid| catalog::server_by_oid(**oid).is_some_and(|server| server.is_lake());
+    servers.iter().filter(is_lake).copied().collect()
+}
+
+/// The lakes of which a role has the right to the server and a mapping. A superuser's are those of
+/// superusers: somebody else's lake would name the files that it reads.
+fn usable_lakes(role: pg_sys::Oid) -> Vec<catalog::Server> {
+    let servers = catalog::usable_servers(role);
+    let mut lakes: Vec<_> = servers.iter().filter(|server| server.is_lake()).cloned().collect();
+    if acl::is_superuser(role) {
+        lakes.retain(|server| acl::is_superuser(server.owner));
+    } else {
+        lakes.retain(|lake| !leads_astray(role, lake, &servers));
+    }
+    lakes
+}
+
+/// Whether `owner` is somebody whose servers must not take precedence over others that `role` uses.
+fn is_stranger(role: pg_sys::Oid, owner: pg_sys::Oid) -> bool {
+    owner != role && !acl::is_superuser(owner)
+}
+
+/// Whether a stranger's lake has its data where the role uses another owner's server: the lake's keys
+/// and endpoint would count there. Its own storage apart. As [`trusted`], with a warning.
+fn leads_astray(role: pg_sys::Oid, lake: &catalog::Server, servers: &[catalog::Server]) -> bool {
+    if !is_stranger(role, lake.owner) {
+        return false;
+    }
+    let Some((data_path, storage)) = place(lake) else { return false };
+    let clashes = servers.iter().find(|server| {
+        server.oid != lake.oid
+            && server.owner != lake.owner
+            && storage.as_ref() != Some(&server.name)
+            && place(server).is_some_and(|(location, _)| {
+                location::is_under(&data_path, &location)
+                    || location::is_under(&location, &data_path)
+            })
+    });
+    if let Some(known) = clashes {
+        pgrx::warning!(
+            "server \"{}\" is left out: its location overlaps that of server \"{}\", which has \
+             another owner",
+            lake.name,
+            known.name
+        );
+    }
+    clashes.is_some()
+}
+
+/// The location of a server, or of the data of a lake, and the lake's storage; `None` for options
+/// that do not fit.
+fn place(server: &catalog::Server) -> Option<(String, Option<String>)> {
+    let options = borrowed(&server.options);
+    if server.is_lake() {
+        let lake = LakeSpec::new(&server.name, &options, &[]).ok()?;
+        return Some((lake.data_path().to_owned(), lake.storage_name().map(str::to_owned)));
+    }
+    let spec = ServerSpec::new(&server.name, server.server_type.as_deref(), &options, &[]).ok()?;
+    Some((spec.location().to_owned(), None))
 }
 
 /// Whether `role` may use all of `servers` by itself, so that its own instance serves their tables.
@@ -91,18 +222,7 @@ thread_local! {
 /// # Errors
 /// A server whose options do not fit its type.
 pub fn are_usable(role: pg_sys::Oid, servers: &[pg_sys::Oid]) -> Result<bool> {
-    let generation = callbacks::access_generation();
-    let known = USABLE.with_borrow(|known| {
-        let (of, usable) = known.get(&role)?;
-        (*of == generation).then(|| servers.iter().all(|server| usable.contains(server)))
-    });
-    if let Some(answer) = known {
-        return Ok(answer);
-    }
-    let usable: Vec<_> = usable(role)?.into_iter().map(|(oid, _)| oid).collect();
-    let answer = servers.iter().all(|server| usable.contains(server));
-    USABLE.with_borrow_mut(|known| known.insert(role, (generation, usable)));
-    Ok(answer)
+    with_usable(role, |usable| servers.iter().all(|server| usable.servers.contains(server)))
 }
 
 /// # Errors
@@ -117,25 +237,36 @@ pub fn check_usable(role: pg_sys::Oid, servers: &[pg_sys::Oid]) -> Result<()> {
     ))
 }
 
-/// The servers that `role` may use by itself: USAGE, a user mapping, and nobody's trap.
+/// The servers that `role` may use by itself, lakes apart: USAGE, a user mapping, and nobody's trap.
 fn usable(role: pg_sys::Oid) -> Result<Vec<(pg_sys::Oid, ServerSpec)>> {
     let servers = catalog::usable_servers(role)
         .into_iter()
+        .filter(|server| !server.is_lake())
         .map(|server| Ok((server.owner, (server.oid, specification(&server)?))))
         .collect::<Result<Vec<_>>>()?;
     Ok(trusted(role, servers))
 }
 
-/// The servers of foreign tables, with the mappings that `role` has for them.
+/// The servers of foreign tables, lakes apart, with the mappings that `role` has for them.
 ///
 /// # Errors
 /// 42704 without a mapping, 42809 for servers of which one's location lies in another's.
 fn of_tables(role: pg_sys::Oid, servers: &[pg_sys::Oid]) -> Result<Vec<ServerSpec>> {
     let mut specs: Vec<ServerSpec> = vec![];
+    let all: Vec<_> = servers.iter().filter_map(|oid| catalog::server_by_oid(*oid)).collect();
+    if let Some(lake) = all.iter().find(|s| s.is_lake() && leads_astray(role, s, &all)) {
+        return Err(Error::new(
+            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+            format!("the data of server \"{}\" lies in the location of another server", lake.name),
+        ));
+    }
     for oid in servers {
         let server = catalog::server_by_oid(*oid).ok_or_else(|| {
             Error::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, "the foreign server is gone")
         })?;
+        if server.is_lake() {
+            continue;
+        }
         let Some(mapping) = catalog::role_mapping(role, *oid) else {
             return Err(access::no_mapping(role, &server));
         };
@@ -174,10 +305,78 @@ pub fn specification(server: &catalog::Server) -> Result<ServerSpec> {
     )?)
 }
 
+/// A lake with the mappings that `role` has for it and for its storage.
+///
+/// # Errors
+/// 42704 without a mapping or the storage, 2F003 for a mapping without a password where one is
+/// needed, options that do not fit.
+pub fn lake(role: pg_sys::Oid, oid: pg_sys::Oid) -> Result<LakeSpec> {
+    let server = catalog::server_by_oid(oid).ok_or_else(|| {
+        Error::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, "the foreign server is gone")
+    })?;
+    if acl::is_superuser(role) && !acl::is_superuser(server.owner) {
+        return Err(Error::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("superusers do not use lake \"{}\", whose owner is none", server.name),
+        )
+        .detail("Its owner decides which catalog and which files are read."));
+    }
+    let Some(mapping) = catalog::role_mapping(role, oid) else {
+        return Err(access::no_mapping(role, &server));
+    };
+    let mut lake = LakeSpec::new(&server.name, &borrowed(&server.options), &borrowed(&mapping))?;
+    if !acl::is_superuser(role) {
+        lake.check_password().map_err(|message| {
+            Error::new(PgSqlErrorCode::ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED, message)
+                .detail("Non-superusers must provide a password in the user mapping.")
+        })?;
+    }
+    let Some(name) = lake.storage_name() else { return Ok(lake) };
+    let storage = storage_of(&server, name)?;
+    // Whose keys for the storage are used, the owner of the lake decides.
+    if is_stranger(role, server.owner) && !acl::may_use_server(storage.oid, server.owner) {
+        return Err(Error::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for foreign server {}", storage.name),
+        )
+        .detail(format!("The owner of server \"{}\" may not use its storage.", server.name)));
+    }
+    let Some(mapping) = catalog::role_mapping(role, storage.oid) else {
+        return Err(access::no_mapping(role, &storage)
+            .detail(format!("Server \"{}\" keeps its data there.", server.name)));
+    };
+    let storage = specification(&catalog::Server { mapping: Some(mapping), ..storage })?;
+    Ok(lake.stored_in(storage)?)
+}
+
+/// The server that holds the data of a lake.
+///
+/// # Errors
+/// 42704 when there is none of the name; HV024 when it is no object store.
+pub fn storage_of(lake: &catalog::Server, name: &str) -> Result<catalog::Server> {
+    let storage = catalog::servers().into_iter().find(|server| server.name == name);
+    let storage = storage.ok_or_else(|| {
+        Error::new(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            format!("server \"{name}\", the storage of server \"{}\", does not exist", lake.name),
+        )
+    })?;
+    let store = matches!(storage.server_type.as_deref(), Some("s3" | "gcs" | "r2"));
+    if !store {
+        return Err(Error::new(
+            PgSqlErrorCode::ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE,
+            format!("server \"{name}\" cannot be the storage of a lake"),
+        )
+        .hint("The storage is a server of type s3, gcs or r2."));
+    }
+    Ok(storage)
+}
+
 /// What the instance of `role` is opened with; see [`super::InstanceKey`] for `servers`.
 pub fn build(
     role: pg_sys::Oid,
     servers: &[pg_sys::Oid],
+    lakes: &[pg_sys::Oid],
     limits: &Limits,
     extensions: Vec<Extension>,
 ) -> Result<OpenSpec> {
@@ -196,9 +395,11 @@ pub fn build(
         max_temp_directory_size_bytes: megabytes(limits.max_temp_directory_size_mb),
         http_timeout_seconds: u64::try_from(limits.http_timeout_s).ok(),
         http_retries: u64::try_from(limits.http_retries).ok(),
-        file_cache: limits.file_cache,
+        // A lake's files never change.
+        file_cache: limits.file_cache || !lakes.is_empty(),
         ca_cert_file: None,
         servers,
+        lakes: lakes.iter().map(|oid| lake(role, *oid)).collect::<Result<_>>()?,
         extra_extensions: extensions,
         time_zone: None,
     })

@@ -11,6 +11,7 @@ pub mod parameter;
 pub mod row_writer;
 
 mod encoding;
+mod json_array;
 mod memory;
 
 use duck::LogicalType;

@@ -22,6 +22,7 @@ use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::encoding::ServerEncoding;
+use super::json_array::json_array;
 use super::memory;
 use super::parameter::Kind;
 use super::parameter::read::{finite_interval, fixed, low, payload, timetz, without_blanks};
@@ -59,6 +60,10 @@ impl RowWriter {
     pub fn new(columns: &[SourceColumn<'_>]) -> Result<Self> {
         let columns: Vec<_> =
             columns.iter().map(|column| ColumnWriter::new(*column)).collect::<Result<_>>()?;
+        Self::of_columns(columns)
+    }
+
+    fn of_columns(columns: Vec<ColumnWriter>) -> Result<Self> {
         // A table of DuckDB's has a column; without one of its own it gets one of NULLs.
         let types: Arc<[LogicalType]> = if columns.is_empty() {
             [LogicalType::Boolean].into()
@@ -88,12 +93,20 @@ impl RowWriter {
     pub unsafe fn append(&mut self, values: &[Datum], nulls: &[bool]) -> Result<()> {
         let allocates = self.allocates;
         // SAFETY: by contract.
-        let mut write = || unsafe { self.write(values, nulls) };
-        if allocates {
-            memory::scratch(write)?
-        } else {
-            write()?
-        }
+        let mut append = || unsafe { self.append_here(values, nulls) };
+        if allocates { memory::scratch(append) } else { append() }
+    }
+
+    /// As [`RowWriter::append`], leaving what it allocates in the current memory context.
+    ///
+    /// # Errors
+    /// As [`RowWriter::append`].
+    ///
+    /// # Safety
+    /// As [`RowWriter::append`].
+    pub unsafe fn append_here(&mut self, values: &[Datum], nulls: &[bool]) -> Result<()> {
+        // SAFETY: by contract.
+        unsafe { self.write(values, nulls)? };
         self.chunk.end_row();
         Ok(())
     }
@@ -129,10 +142,92 @@ impl RowWriter {
         Ok(Some(std::mem::replace(&mut self.chunk, empty)))
     }
 
+    /// The rows of the chunk that is not full, if there are any; an empty one takes its place.
+    ///
+    /// # Errors
+    /// None that the first chunk did not have.
+    pub fn take_rest(&mut self) -> Result<Option<RowChunk>> {
+        if self.chunk.is_empty() {
+            return Ok(None);
+        }
+        let empty = RowChunk::new(&self.types)?;
+        Ok(Some(std::mem::replace(&mut self.chunk, empty)))
+    }
+
     /// The rows of the last chunk, if there are any.
     #[must_use]
     pub fn finish(self) -> Option<RowChunk> {
         Some(self.chunk).filter(|chunk| !chunk.is_empty())
+    }
+}
+
+/// A column whose values are written to a lake's table: also of types that go as text and become
+/// what they are in DuckDB.
+pub struct LakeColumnWriter {
+    writer: ColumnWriter,
+    /// What DuckDB makes of the text; `{}` is the column.
+    conversion: &'static str,
+}
+
+/// A JSON array of texts, which DuckDB casts to the type of the lake's column.
+const LIST_OF_TEXTS: &str = "from_json({}, '[\"VARCHAR\"]')";
+
+impl LakeColumnWriter {
+    /// # Errors
+    /// 0A000, naming the column and its type, when its values cannot be handed to DuckDB.
+    pub fn new(name: &str, oid: Oid, typmod: i32) -> Result<Self> {
+        let column = SourceColumn { name, oid, typmod };
+        let kind = Kind::new("", oid, typmod).ok();
+        let (form, conversion) = match &kind {
+            Some(Kind::Numeric(None)) => (Form::Output(pg_sys::Oid::from(NUMERIC_OUT)), "{}"),
+            // DuckDB writes the bytes of a BLOB in another way than PostgreSQL.
+            Some(Kind::Array(element, _))
+                if Form::of(element).is_some_and(|form| !matches!(form, Form::Bytea)) =>
+            {
+                (Form::JsonArray, LIST_OF_TEXTS)
+            }
+            _ => {
+                let mut writer = ColumnWriter::new(column)?;
+                if matches!(writer.form, Form::Interval) {
+                    writer.form = Form::MillisecondInterval;
+                }
+                return Ok(Self { writer, conversion: "{}" });
+            }
+        };
+        let writer = ColumnWriter {
+            name: name.to_owned(),
+            form,
+            logical_type: LogicalType::Varchar,
+            encoding: ServerEncoding::current(),
+        };
+        Ok(Self { writer, conversion })
+    }
+
+    /// A column of texts of our own.
+    ///
+    /// # Errors
+    /// None.
+    pub fn text(name: &str) -> Result<Self> {
+        Self::new(name, pg_sys::TEXTOID, -1)
+    }
+
+    /// The expression that reads the column called `column`.
+    #[must_use]
+    pub fn read(&self, column: &str) -> String {
+        self.conversion.replace("{}", column)
+    }
+}
+
+/// `numeric_out` in pg_proc.dat.
+const NUMERIC_OUT: u32 = 1702;
+
+impl RowWriter {
+    /// A writer for the columns of a lake's table.
+    ///
+    /// # Errors
+    /// As [`RowWriter::new`].
+    pub fn of(columns: Vec<LakeColumnWriter>) -> Result<Self> {
+        Self::of_columns(columns.into_iter().map(|column| column.writer).collect())
     }
 }
 
@@ -162,6 +257,10 @@ enum Form {
     Interval,
     /// By the type's output function.
     Output(Oid),
+    /// An array as JSON, with all elements as texts.
+    JsonArray,
+    /// Parquet files hold no shorter times, and DuckDB drops them without a word.
+    MillisecondInterval,
 }
 
 impl Form {
@@ -201,6 +300,7 @@ impl Form {
                 | Self::CString
                 | Self::Bytea
                 | Self::Output(_)
+                | Self::JsonArray
         )
     }
 }
@@ -256,6 +356,7 @@ impl ColumnWriter {
                     let text = pg_sys::OidOutputFunctionCall(function, datum);
                     self.text(CStr::from_ptr(text).to_bytes(), to)?;
                 }
+                Form::JsonArray => to.push_str(&json_array(&self.name, datum)?),
                 Form::Bytea => to.push_blob(payload(datum)),
                 Form::Uuid => to.push_uuid(fixed(datum)),
                 Form::Date => {
@@ -269,6 +370,18 @@ impl ColumnWriter {
                 Form::Timestamp => {
                     let micros = datetime::timestamp_to_duck(i64::from_ne_bytes(low(datum)));
                     to.push_i64(micros.ok_or_else(|| self.overflow())?);
+                }
+                Form::MillisecondInterval => {
+                    let (months, days, micros) =
+                        finite_interval(&fixed(datum)).ok_or_else(|| self.overflow())?;
+                    if micros % 1000 != 0 {
+                        return Err(Error::not_supported(format!(
+                            "column \"{}\" gets an interval with microseconds, which a lake's files \
+                             cannot hold",
+                            self.name
+                        )));
+                    }
+                    to.push_interval(months, days, micros);
                 }
                 Form::Interval => {
                     let (months, days, micros) =

@@ -235,3 +235,12 @@ def lake_writer(sandbox):
     )
     yield conn
     conn.close()
+
+
+@pytest.fixture(scope="module")
+def lakes(sandbox, cluster, su):
+    """lakes.make(name, …): lakes of the module, whose catalogs lie in a database of their own."""
+    from lakes import Lakes
+
+    with Lakes(sandbox, cluster, su) as made:
+        yield made

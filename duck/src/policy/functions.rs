@@ -11,6 +11,32 @@ use crate::open::Extension;
 static SCALARS: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| include_str!("functions.txt").split_ascii_whitespace().collect());
 
+/// All other functions of DuckDB.
+static CLOSED: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| include_str!("closed_functions.txt").split_ascii_whitespace().collect());
+
+/// Whether DuckDB has a function of this name, or it is not even a plain name, as those of operators
+/// are not.
+pub fn is_duckdbs(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let lower = name.to_ascii_lowercase();
+    !name.chars().all(plain)
+        || lower.starts_with("__internal")
+        || lower.starts_with("icu_collate_")
+        || SCALARS.contains(lower.as_str())
+        || CLOSED.contains(lower.as_str())
+        || table_function(name).is_some()
+        || takes_structure(name)
+}
+
+/// Whether a name without parentheses may stand for a function, as `current_date` does
+/// (`ExpressionBinder::GetSQLValueFunctionName` in DuckDB's sources).
+pub fn may_be_value(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let starts = ["current_", "local", "session_", "user"];
+    starts.iter().any(|start| lower.starts_with(start)) || is_duckdbs(name)
+}
+
 /// Scalar functions that read a type from their second argument.
 pub fn takes_structure(name: &str) -> bool {
     ["from_json", "from_json_strict", "json_transform", "json_transform_strict"]
@@ -23,6 +49,8 @@ pub fn takes_structure(name: &str) -> bool {
 pub enum TableFunction {
     /// Reads the files named by its first argument.
     Reader(Option<Extension>),
+    /// Tells something of the attached lake that its first argument names.
+    Lake,
     /// Computes from its arguments, or lists what harms nobody.
     Harmless,
 }
@@ -36,6 +64,16 @@ const TABLE_FUNCTIONS: &[(&str, TableFunction)] = &[
     ("duckdb_tables", TableFunction::Harmless),
     ("duckdb_types", TableFunction::Harmless),
     ("duckdb_views", TableFunction::Harmless),
+    ("ducklake_current_snapshot", TableFunction::Lake),
+    ("ducklake_last_committed_snapshot", TableFunction::Lake),
+    ("ducklake_list_files", TableFunction::Lake),
+    ("ducklake_options", TableFunction::Lake),
+    ("ducklake_settings", TableFunction::Lake),
+    ("ducklake_snapshots", TableFunction::Lake),
+    ("ducklake_table_changes", TableFunction::Lake),
+    ("ducklake_table_deletions", TableFunction::Lake),
+    ("ducklake_table_info", TableFunction::Lake),
+    ("ducklake_table_insertions", TableFunction::Lake),
     ("generate_series", TableFunction::Harmless),
     ("generate_subscripts", TableFunction::Harmless),
     ("glob", TableFunction::Reader(None)),

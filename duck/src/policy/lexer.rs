@@ -32,6 +32,14 @@ impl Token {
         matches!(&self.kind, Kind::Word(text) if text.eq_ignore_ascii_case(word))
     }
 
+    /// The name that it is, if it is one.
+    pub fn name(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Word(name) | Kind::Quoted(name) => Some(name),
+            _ => None,
+        }
+    }
+
     pub fn is_symbol(&self, symbol: char) -> bool {
         self.kind == Kind::Symbol(symbol)
     }

@@ -3,14 +3,21 @@
 //! first, as the tree that DuckDB's own parser makes of it: see `walk`. This holds by itself, and
 //! so does the lockdown of [`crate::open`]: two fences.
 
+mod copy;
+mod ddl;
+mod dml;
 mod execute;
 mod functions;
 mod json;
+mod lakes;
 mod lexer;
+mod outer;
+mod target;
+mod views;
 mod walk;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -21,8 +28,11 @@ use crate::instance::Instance;
 use crate::lexer as lexer_of_text;
 use crate::location;
 use crate::open::{Extension, OpenSpec};
+use crate::quote::literal;
+use crate::server::LakeSpec;
 use crate::statement::Statement;
 use crate::value::Value;
+use target::Target;
 
 /// The kind of a statement that was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +54,14 @@ pub struct Verdict {
     pub extensions: Vec<Extension>,
     /// The paths in object stores that stand for whatever keys match them; see [`check_listing`].
     pub patterns: Vec<String>,
+    /// The names of all relations that are read, in lower case and without qualifiers, each once.
+    pub relations: Vec<String>,
+    /// The lakes whose relations are read, each once.
+    pub lakes: Vec<String>,
+    /// Whether DuckDB may look for functions to run it, of operators and the like.
+    pub calls: bool,
+    /// Whether relations are read as they were, by AT.
+    pub travels: bool,
     /// The reader's name when the statement is `SELECT * FROM reader(constants)` and nothing else.
     pub bare_reader: Option<String>,
 }
@@ -59,9 +77,57 @@ pub struct Policy {
     sandboxed: bool,
     readable: Vec<String>,
     writable: Vec<String>,
+    /// The attached lakes.
+    lakes: Vec<Lake>,
+    /// Whether object stores can be reached.
+    is_remote: bool,
     verdicts: Mutex<HashMap<Box<str>, Verdict>>,
     listings: Mutex<HashMap<Box<str>, Instant>>,
     parser: Mutex<Option<Parser>>,
+    /// What holds for what others have written down, whoever reads it.
+    ordinary: OnceLock<Box<Policy>>,
+}
+
+/// An attached lake, and questions to its catalog.
+#[derive(Clone)]
+struct Lake {
+    name: String,
+    read_only: bool,
+    /// The tables and expressions by which their rows are ordered; `$1` is a table, or NULL for all.
+    orders: String,
+    /// A path that is no plain path.
+    odd_paths: String,
+    /// The views of all versions.
+    past_views: String,
+}
+
+impl Lake {
+    fn new(spec: &LakeSpec) -> Self {
+        let table = |name| spec.metadata_table(name);
+        let orders = format!(
+            "SELECT DISTINCT t.table_name, e.expression FROM {} e JOIN {} i USING (sort_id) JOIN {} t \
+             ON t.table_id = e.table_id WHERE (i.end_snapshot IS NULL OR i.end_snapshot > \
+             (SELECT id FROM ducklake_current_snapshot({}))) \
+             AND lower(t.table_name) = lower(coalesce(CAST($1 AS VARCHAR), t.table_name))",
+            table("ducklake_sort_expression"),
+            table("ducklake_sort_info"),
+            table("ducklake_table"),
+            literal(spec.name()),
+        );
+        let holders =
+            ["ducklake_schema", "ducklake_table", "ducklake_data_file", "ducklake_delete_file"];
+        let odd_paths: Vec<_> = holders
+            .iter()
+            .map(|name| format!("SELECT path FROM {} WHERE contains(path, '?')", table(name)))
+            .collect();
+        Self {
+            name: spec.name().to_owned(),
+            read_only: spec.is_read_only(),
+            orders,
+            past_views: format!("SELECT view_name, sql FROM {}", table("ducklake_view")),
+            odd_paths: format!("({}) LIMIT 1", odd_paths.join(" UNION ALL ")),
+        }
+    }
 }
 
 /// DuckDB's parser as a prepared statement: preparing it costs three times what it does.
@@ -113,9 +179,12 @@ impl Policy {
             sandboxed: spec.sandboxed,
             readable: locations(|_| true),
             writable: locations(crate::server::ServerSpec::is_writable),
+            lakes: spec.lakes.iter().map(Lake::new).collect(),
+            is_remote: spec.extensions().contains(&Extension::Httpfs),
             verdicts: Mutex::default(),
             listings: Mutex::default(),
             parser: Mutex::default(),
+            ordinary: OnceLock::new(),
         }
     }
 
@@ -134,6 +203,88 @@ impl Policy {
     #[must_use]
     pub fn writable(&self) -> &[String] {
         &self.writable
+    }
+
+    /// The attached lake of this name.
+    fn lake(&self, name: &str) -> Option<&str> {
+        self.lake_named(name).map(|lake| lake.name.as_str())
+    }
+
+    fn lake_named(&self, name: &str) -> Option<&Lake> {
+        // As DuckDB compares names.
+        self.lakes.iter().find(|lake| lake.name.eq_ignore_ascii_case(name))
+    }
+
+    /// # Errors
+    /// [`ErrorKind::ReadOnly`].
+    fn check_lake_write(&self, lake: &str) -> Result<()> {
+        match self.lake_named(lake) {
+            Some(lake) if lake.read_only => Err(Error::new(
+                ErrorKind::ReadOnly,
+                format!("server \"{}\" is read-only", lake.name),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// What an ordinary role with the same servers might read.
+    fn ordinary(&self) -> &Self {
+        self.ordinary.get_or_init(|| {
+            Box::new(Self {
+                sandboxed: true,
+                readable: self.readable.clone(),
+                writable: vec![],
+                lakes: self.lakes.clone(),
+                is_remote: self.is_remote,
+                verdicts: Mutex::default(),
+                listings: Mutex::default(),
+                parser: Mutex::default(),
+                ordinary: OnceLock::new(),
+            })
+        })
+    }
+
+    /// Whether `sql` may name an attached lake. Its name may stand there as something else.
+    pub fn may_name_lake(&self, sql: &str) -> bool {
+        self.lakes_maybe_in(sql).next().is_some()
+    }
+
+    /// The attached lakes that `sql` may name.
+    pub fn lakes_maybe_in(&self, sql: &str) -> impl Iterator<Item = &str> {
+        let sql = if self.lakes.is_empty() { String::new() } else { sql.to_ascii_lowercase() };
+        self.lakes.iter().map(|lake| lake.name.as_str()).filter(move |name| {
+            let name = name.to_ascii_lowercase();
+            sql.contains(&name) || sql.contains(&name.replace('"', "\"\""))
+        })
+    }
+
+    /// The attached lake that a statement that is no query changes: that of its target where the
+    /// statement's form tells the target; otherwise the first that it names as the qualifier of a
+    /// name, as a string, or as its last word (`CHECKPOINT lake`).
+    pub fn lake_changed_by(&self, sql: &str) -> Option<&str> {
+        if !self.may_name_lake(sql) {
+            return None;
+        }
+        let tokens = lexer::tokens(sql).ok()?;
+        match target::of(&tokens) {
+            Target::Named(at) => {
+                let qualifies = tokens.get(at + 1).is_some_and(|next| next.is_symbol('.'));
+                tokens[at].name().filter(|_| qualifies).and_then(|name| self.lake(name))
+            }
+            Target::Outside => None,
+            Target::Unknown => tokens.iter().enumerate().find_map(|(at, token)| {
+                let next = tokens.get(at + 1);
+                match &token.kind {
+                    lexer::Kind::Word(name) | lexer::Kind::Quoted(name)
+                        if next.is_none_or(|next| next.is_symbol('.') || next.is_symbol(';')) =>
+                    {
+                        self.lake(name)
+                    }
+                    lexer::Kind::Text(name) => self.lake(name),
+                    _ => None,
+                }
+            }),
+        }
     }
 
     /// DuckDB's tree of a statement.
@@ -250,16 +401,7 @@ fn check(
     if let Some(verdict) = policy.verdicts.lock().get(sql) {
         return Ok(verdict.clone());
     }
-    if policy.sandboxed && sql.len() > MAX_SQL_BYTES {
-        return Err(Error::new(
-            ErrorKind::NotSupported,
-            format!("the statement is longer than {MAX_SQL_BYTES} bytes"),
-        ));
-    }
-    let (brackets, dots) = lexer_of_text::nesting(sql);
-    if policy.sandboxed && (brackets > MAX_BRACKETS || dots > MAX_DOTS) {
-        return Err(Error::new(ErrorKind::NotSupported, "the statement is nested too deeply"));
-    }
+    check_size(policy, sql)?;
     let tree = policy.tree(instance, sql)?;
     let document = json::Document::parse(&tree)?;
     let found = match walk::statement(document.root(), sql) {
@@ -277,6 +419,21 @@ fn check(
         verdicts.insert(sql.into(), found.verdict.clone());
     }
     Ok(found.verdict)
+}
+
+/// Refuses what DuckDB's parser would choke on.
+fn check_size(policy: &Policy, sql: &str) -> Result<()> {
+    if policy.sandboxed && sql.len() > MAX_SQL_BYTES {
+        return Err(Error::new(
+            ErrorKind::NotSupported,
+            format!("the statement is longer than {MAX_SQL_BYTES} bytes"),
+        ));
+    }
+    let (brackets, dots) = lexer_of_text::nesting(sql);
+    if policy.sandboxed && (brackets > MAX_BRACKETS || dots > MAX_DOTS) {
+        return Err(Error::new(ErrorKind::NotSupported, "the statement is nested too deeply"));
+    }
+    Ok(())
 }
 
 /// How long a listing that was found clean counts.
@@ -315,6 +472,10 @@ pub fn check_listing(connection: &Connection, policy: &Policy, pattern: &str) ->
 }
 
 pub use execute::check_execute;
+pub use lakes::{admit, check_target, prepare_write};
+use views::check_views;
 
+#[cfg(test)]
+mod lake_tests;
 #[cfg(test)]
 mod tests;

@@ -337,7 +337,7 @@ fn functions_that_are_not_listed_are_refused() {
         "load_aws_credentials",
         "copy_dir",
         "iceberg_to_ducklake",
-        "ducklake_snapshots",
+        "ducklake_expire_snapshots",
         "ducklake_cleanup_old_files",
         "read_postgres_binary",
         "histogram",
@@ -541,11 +541,11 @@ fn allowed_statements_are_rebuilt_from_checked_parts() {
         ),
         (
             "COPY t TO 's3://acme/out/x' WITH (partition_by (a, \"b\"), OVERWRITE)",
-            "COPY (SELECT * FROM \"t\") TO 's3://acme/out/x' (partition_by ( a , \"b\" ), overwrite)",
+            "COPY (SELECT * FROM \"t\"\n) TO 's3://acme/out/x' (partition_by ( a , \"b\" ), overwrite)",
         ),
         (
             "COPY t (a) TO 's3://acme/out/it''s'",
-            "COPY (SELECT \"a\" FROM \"t\") TO 's3://acme/out/it''s'",
+            "COPY (SELECT \"a\" FROM \"t\"\n) TO 's3://acme/out/it''s'",
         ),
         ("CREATE TABLE t AS SELECT 1", "CREATE TABLE \"t\" AS (SELECT 1\n)"),
         (

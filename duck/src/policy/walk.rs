@@ -6,6 +6,7 @@ use super::json::{Item, Kind};
 use super::{Policy, Verdict, VerdictKind, not_allowed, shown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::open::Extension;
+use crate::server::METADATA_PREFIX;
 use crate::value::Value;
 
 /// Subqueries and lambdas in expressions nested deeper make DuckDB's binder, which cannot be
@@ -30,6 +31,10 @@ impl Found {
                 readers: Vec::new(),
                 extensions: Vec::new(),
                 patterns: Vec::new(),
+                relations: Vec::new(),
+                lakes: Vec::new(),
+                calls: false,
+                travels: false,
                 bare_reader: None,
             },
             holds_for_others: true,
@@ -132,6 +137,10 @@ pub fn walk(
     walk.found.verdict.readers.dedup();
     walk.found.verdict.extensions.sort_unstable();
     walk.found.verdict.extensions.dedup();
+    walk.found.verdict.relations.sort_unstable();
+    walk.found.verdict.relations.dedup();
+    walk.found.verdict.lakes.sort_unstable();
+    walk.found.verdict.lakes.dedup();
     Ok(walk.found)
 }
 
@@ -165,6 +174,7 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
     }
 
     fn expression(&mut self, item: Item<'d, 'a>, class: &str, mut depth: Depth) -> Result<()> {
+        self.found.verdict.calls |= !calls_nothing(item, class);
         match class {
             "CONSTANT" => return Ok(()),
             "BETWEEN"
@@ -228,9 +238,16 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
             "SELECT_NODE" | "RECURSIVE_CTE_NODE" | "CTE_NODE" => depth.queries += 1,
             "SET_OPERATION_NODE" => depth.set_operations += 1,
             "BASE_TABLE" => self.base_table(item)?,
-            "TABLE_FUNCTION" => return self.table_function(item, depth),
-            "SHOW_REF" => self.show(item)?,
-            "EMPTY" | "EXPRESSION_LIST" | "JOIN" | "PIVOT" | "SUBQUERY" => {}
+            "TABLE_FUNCTION" => {
+                self.found.verdict.calls = true;
+                return self.table_function(item, depth);
+            }
+            "SHOW_REF" => {
+                self.found.verdict.calls = true;
+                self.show(item)?;
+            }
+            "PIVOT" => self.found.verdict.calls = true,
+            "EMPTY" | "EXPRESSION_LIST" | "JOIN" | "SUBQUERY" => {}
             "DISTINCT_MODIFIER"
             | "LIMIT_MODIFIER"
             | "LIMIT_PERCENT_MODIFIER"
@@ -252,6 +269,15 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
     fn base_table(&mut self, item: Item<'d, 'a>) -> Result<()> {
         let part = |key| item.text(key).filter(|text: &&str| !text.is_empty());
         let table = part("table_name").ok_or_else(not_understood)?;
+        self.found.verdict.relations.push(table.to_lowercase());
+        self.found.verdict.travels |= item.get("at_clause").is_some_and(|at| !at.is_empty());
+        // `lake.table` is a table of the lake's schema main, unless a schema has the lake's name.
+        if let Some(lake) = part("catalog_name").or(part("schema_name"))
+            && let Some(lake) = self.policy.lake(lake)
+        {
+            self.found.verdict.lakes.push(lake.to_owned());
+            return Ok(());
+        }
         let qualified = part("schema_name").is_some();
         let full = [part("catalog_name"), part("schema_name"), Some(table)]
             .into_iter()
@@ -273,7 +299,9 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
                 return Err(not_allowed(format!("permission denied for relation \"{full}\"")));
             }
         }
-        let hidden = part("catalog_name").is_some_and(|c| functions::system_view(c) == Some(false))
+        // The catalogs of lakes are attached too.
+        let hidden = part("catalog_name").or(part("schema_name")).is_some_and(is_metadata)
+            || part("catalog_name").is_some_and(|c| functions::system_view(c) == Some(false))
             || part("schema_name").is_some_and(|s| functions::system_view(s) == Some(false));
         if self.policy.sandboxed && (hidden || functions::system_view(table) == Some(false)) {
             return Err(not_allowed(format!("permission denied for relation \"{full}\"")));
@@ -301,6 +329,9 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
                 )));
             }
         }
+        if let Some(TableFunction::Lake) = known {
+            self.lake_argument(function, name)?;
+        }
         if let Some(TableFunction::Reader(extension)) = known {
             self.note_reader(name, extension);
             self.reader_arguments(function, name)?;
@@ -312,6 +343,22 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
             item.children().filter(|child| child.key() != "function").map(|child| (child, depth)),
         );
         Ok(())
+    }
+
+    /// The first argument of DuckLake's functions is the lake.
+    fn lake_argument(&mut self, function: Item<'d, 'a>, name: &str) -> Result<()> {
+        let mut arguments = function.get("children").into_iter().flat_map(Item::children);
+        let lake = arguments.next().and_then(constant_text);
+        match lake.and_then(|lake| self.policy.lake(lake)) {
+            Some(lake) => {
+                self.found.verdict.lakes.push(lake.to_owned());
+                Ok(())
+            }
+            None if !self.policy.sandboxed => Ok(()),
+            None => Err(not_allowed(format!(
+                "the first argument of {name} must be a string constant that names a lake"
+            ))),
+        }
     }
 
     fn reader_arguments(&mut self, function: Item<'d, 'a>, reader: &str) -> Result<()> {
@@ -439,6 +486,30 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
             _ => Err(not_allowed(format!("permission denied to show {}", shown(table)))),
         }
     }
+}
+
+/// Whether an expression, what is below it apart, is bound without a look at the functions of any
+/// schema. For some that are not, such as `a.b`, it depends on types.
+fn calls_nothing(item: Item<'_, '_>, class: &str) -> bool {
+    match class {
+        "BETWEEN" | "CASE" | "CAST" | "COMPARISON" | "CONJUNCTION" | "CONSTANT" => true,
+        "COLUMN_REF" => item.get("column_names").is_some_and(|names| {
+            let mut names = names.children();
+            let name = names.next().and_then(Item::as_text);
+            names.next().is_none() && name.is_some_and(|name| !functions::may_be_value(name))
+        }),
+        "OPERATOR" => matches!(
+            item.text("type"),
+            Some("OPERATOR_NOT" | "OPERATOR_IS_NULL" | "OPERATOR_IS_NOT_NULL")
+        ),
+        "STAR" => !item.is_true("columns") && item.get("expr").is_none_or(Item::is_empty),
+        _ => false,
+    }
+}
+
+fn is_metadata(catalog: &str) -> bool {
+    let start = catalog.get(..METADATA_PREFIX.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(METADATA_PREFIX))
 }
 
 /// A larger JSON object can be nested deeper than the stacks of DuckDB's threads bear.

@@ -1,7 +1,7 @@
 //! The table of options: which catalog takes them, for which server types, of what kind.
 
 use super::{Catalog, ServerType};
-use ServerType::{File, Gcs, Http, R2, S3};
+use ServerType::{Ducklake, File, Gcs, Http, R2, S3};
 
 /// What an option's value may look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum ValueKind {
     AbsolutePath,
     /// Letters, digits, `-` and `_`.
     Word,
+    /// A whole number, 0 or more.
+    Number,
     /// Names from a list, separated by semicolons.
     Chain(&'static [&'static str]),
     /// A JSON object of header names and values.
@@ -33,7 +35,6 @@ pub struct Keyword {
     pub kind: ValueKind,
     /// Its value is never shown, and it belongs in a user mapping.
     pub sensitive: bool,
-    pub required: bool,
     /// It lets DuckDB use what belongs to the operating system's user.
     pub superuser: bool,
     /// It is handed to DuckDB's CREATE SECRET under its own name.
@@ -51,11 +52,13 @@ const BASE: Keyword = Keyword {
     server_types: OBJECT_STORES,
     kind: ValueKind::Text,
     sensitive: false,
-    required: false,
     superuser: false,
     in_secret: true,
 };
 const SECRET: Keyword = Keyword { catalogs: MAPPING, sensitive: true, ..BASE };
+const LAKE: Keyword = Keyword { server_types: &[Ducklake], in_secret: false, ..BASE };
+/// libpq's, "Database Connection Control Functions".
+const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 const CHAIN: &[&str] = &["config", "env", "instance", "process", "sso", "sts", "web_identity"];
 
 /// All options, in the order in which hints list them.
@@ -64,7 +67,6 @@ pub const KEYWORDS: &[Keyword] = &[
         name: "location",
         server_types: &[S3, Gcs, R2, Http, File],
         kind: ValueKind::Location,
-        required: true,
         in_secret: false,
         ..BASE
     },
@@ -103,12 +105,38 @@ pub const KEYWORDS: &[Keyword] = &[
     Keyword { name: "profile", superuser: true, ..BASE },
     Keyword { name: "assume_role_arn", superuser: true, ..BASE },
     Keyword { name: "external_id", superuser: true, ..BASE },
+    Keyword { name: "catalog", kind: ValueKind::Choice(&["postgres", "sqlite", "duckdb"]), ..LAKE },
+    Keyword { name: "host", ..LAKE },
+    Keyword { name: "port", kind: ValueKind::Number, ..LAKE },
+    Keyword { name: "dbname", ..LAKE },
+    Keyword { name: "sslmode", kind: ValueKind::Choice(SSL_MODES), ..LAKE },
+    Keyword { name: "sslrootcert", kind: ValueKind::AbsolutePath, superuser: true, ..LAKE },
+    Keyword { name: "connect_timeout", kind: ValueKind::Number, ..LAKE },
+    Keyword { name: "lock_timeout", kind: ValueKind::Number, ..LAKE },
+    Keyword { name: "path", kind: ValueKind::AbsolutePath, ..LAKE },
+    Keyword { name: "metadata_schema", ..LAKE },
+    Keyword { name: "data_path", kind: ValueKind::Location, ..LAKE },
+    Keyword { name: "storage", ..LAKE },
+    Keyword { name: "read_only", kind: ValueKind::Boolean, ..LAKE },
+    Keyword { name: "encrypted", kind: ValueKind::Boolean, ..LAKE },
+    Keyword { name: "data_inlining_row_limit", kind: ValueKind::Number, ..LAKE },
+    Keyword { name: "create_if_not_exists", kind: ValueKind::Boolean, ..LAKE },
     Keyword { name: "key_id", ..SECRET },
     Keyword { name: "secret", ..SECRET },
     Keyword { name: "session_token", ..SECRET },
     Keyword { name: "bearer_token", server_types: &[Gcs, Http], ..SECRET },
     Keyword { name: "username", server_types: &[Http], in_secret: false, ..SECRET },
-    Keyword { name: "password", server_types: &[Http], in_secret: false, ..SECRET },
+    Keyword { name: "user", server_types: &[Ducklake], in_secret: false, ..SECRET },
+    Keyword { name: "password", server_types: &[Http, Ducklake], in_secret: false, ..SECRET },
+    Keyword {
+        name: "password_required",
+        catalogs: MAPPING,
+        server_types: &[Ducklake],
+        kind: ValueKind::Boolean,
+        // Only `false` is a superuser's: see `needs_superuser`.
+        in_secret: false,
+        ..BASE
+    },
     Keyword {
         name: "extra_http_headers",
         server_types: REMOTE,

@@ -5,6 +5,7 @@
 //! [`Secret`] and never stand in an error.
 
 pub mod keywords;
+mod lake;
 mod secret_sql;
 
 use std::fmt;
@@ -12,6 +13,8 @@ use std::fmt;
 use crate::location;
 use crate::secret::Secret;
 use keywords::{Keyword, ValueKind};
+pub use lake::LakeSpec;
+pub(crate) use lake::METADATA_PREFIX;
 
 /// Where options stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,10 +43,12 @@ pub enum ServerType {
     R2,
     Http,
     File,
+    Ducklake,
 }
 
 impl ServerType {
-    pub const ALL: [Self; 5] = [Self::S3, Self::Gcs, Self::R2, Self::Http, Self::File];
+    pub const ALL: [Self; 6] =
+        [Self::S3, Self::Gcs, Self::R2, Self::Http, Self::File, Self::Ducklake];
 
     /// # Errors
     /// [`OptionError::InvalidValue`] with the list of types.
@@ -70,6 +75,7 @@ impl ServerType {
             Self::R2 => "r2",
             Self::Http => "http",
             Self::File => "file",
+            Self::Ducklake => "ducklake",
         }
     }
 
@@ -80,6 +86,8 @@ impl ServerType {
             Self::R2 => &["r2://"],
             Self::Http => &["https://", "http://"],
             Self::File => &["/"],
+            // Of its data.
+            Self::Ducklake => &["s3://", "gs://", "gcs://", "r2://", "/"],
         }
     }
 }
@@ -168,13 +176,7 @@ pub fn validate(catalog: Catalog, options: &[(&str, &str)]) -> Result<(), Option
         let keyword = keyword_in(catalog, None, name)?;
         check_value(keyword, None, value)?;
     }
-    let missing = keywords::KEYWORDS.iter().find(|k| {
-        k.required && k.catalogs.contains(&catalog) && value_of(options, k.name).is_none()
-    });
-    match missing {
-        Some(keyword) => Err(missing_option(catalog, keyword.name)),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn missing_option(catalog: Catalog, name: &str) -> OptionError {
@@ -194,9 +196,19 @@ fn value_of<'a>(options: &[(&str, &'a str)], name: &str) -> Option<&'a str> {
 pub fn needs_superuser(catalog: Catalog, options: &[(&str, &str)]) -> Option<&'static str> {
     options.iter().find_map(|(name, value)| {
         let keyword = keywords::find(name).filter(|k| k.catalogs.contains(&catalog))?;
-        let chosen = keyword.name == "provider" && *value != "config";
+        let chosen = match keyword.name {
+            "provider" => *value != "config",
+            "password_required" => parse_boolean(value) == Some(false),
+            _ => false,
+        };
         (keyword.superuser || chosen).then_some(keyword.name)
     })
+}
+
+/// Whether a boolean option's value is one of the words for true.
+#[must_use]
+pub fn is_true(value: &str) -> bool {
+    parse_boolean(value) == Some(true)
 }
 
 fn parse_boolean(value: &str) -> Option<bool> {
@@ -245,6 +257,8 @@ fn check_value(
         ))),
         ValueKind::Word if value.chars().all(plain) => Ok(()),
         ValueKind::Word => Err(wrong("it must be letters, digits, \"-\" and \"_\"")),
+        ValueKind::Number if value.parse::<u32>().is_ok() => Ok(()),
+        ValueKind::Number => Err(wrong("it must be a whole number")),
         ValueKind::HostPort if is_host_port(value) => Ok(()),
         ValueKind::HostPort => Err(wrong("it must be host or host:port, without http://")),
         ValueKind::AbsolutePath => match location::fault(value) {

@@ -12,14 +12,19 @@ impl ServerSpec {
     /// local files. It holds secrets: run it, show it to nobody.
     #[must_use]
     pub fn create_secret(&self) -> Option<Secret> {
+        self.create_secret_for(&format!("server {}", self.name), &self.location)
+    }
+
+    /// As [`ServerSpec::create_secret`], by the name `name` and for what lies below `scope`.
+    pub(super) fn create_secret_for(&self, name: &str, scope: &str) -> Option<Secret> {
         if self.server_type == ServerType::File {
             return None;
         }
         let mut sql = format!(
             "CREATE TEMPORARY SECRET {} (TYPE {}, SCOPE {}",
-            identifier(&format!("server {}", self.name)),
+            identifier(name),
             self.server_type.name(),
-            literal(&self.location),
+            literal(scope),
         );
         if self.credential_chain {
             sql.push_str(", PROVIDER credential_chain");

@@ -87,17 +87,16 @@ fn good_values_pass() {
 
 #[test]
 fn missing_location_is_named() {
-    let error = validate(Catalog::Server, &[]).unwrap_err();
+    let error = ServerSpec::new("s", Some("s3"), &[], &[]).unwrap_err();
     assert_eq!(error, missing_option(Catalog::Server, "location"));
     assert_eq!(error.message(), "option \"location\" of the server is missing");
-    assert!(ServerSpec::new("s", Some("s3"), &[], &[]).is_err());
 }
 
 #[test]
 fn unknown_type_lists_the_valid_ones() {
     let error = ServerSpec::new("s", Some("ftp"), &[], &[]).unwrap_err();
     assert_eq!(error.message(), "server type \"ftp\" does not exist");
-    assert_eq!(error.hint(), Some("Valid server types are: s3, gcs, r2, http, file."));
+    assert_eq!(error.hint(), Some("Valid server types are: s3, gcs, r2, http, file, ducklake."));
     let error = ServerSpec::new("s", None, &[], &[]).unwrap_err();
     assert_eq!(error.message(), "a duckdb server needs a type");
 }
@@ -216,4 +215,70 @@ fn odd_names_and_secrets_are_quoted() {
         "CREATE TEMPORARY SECRET \"server a\"\"; DROP\" (TYPE s3, SCOPE 's3://b/', use_ssl false, \
          endpoint 'h:1', key_id 'k''); DROP', secret 'it''s')"
     );
+}
+
+fn lake(options: &[(&str, &str)], mapping: &[(&str, &str)]) -> Result<LakeSpec, OptionError> {
+    LakeSpec::new("lake", options, mapping)
+}
+
+#[test]
+fn a_lake_is_attached_without_its_secrets() {
+    let options = [
+        ("host", "db.acme"),
+        ("port", "5433"),
+        ("dbname", "it's"),
+        ("metadata_schema", "m"),
+        ("data_path", "s3://b/l"),
+        ("sslmode", "require"),
+    ];
+    let mut lake = lake(&options, &[("user", "u"), ("password", "hunter2")]).unwrap();
+    lake.check_password().unwrap();
+    let sql = lake.attach();
+    assert!(!sql.contains("hunter2") && !format!("{lake:?}").contains("hunter2"), "{sql}");
+    for part in [
+        "sslmode=''require''",
+        "require_auth=''password,md5,scram-sha-256''",
+        "lock_timeout=10000",
+        "DATA_PATH 's3://b/l/'",
+        "CREATE_IF_NOT_EXISTS false",
+        "METADATA_SCHEMA 'm'",
+    ] {
+        assert!(sql.contains(part), "{sql}");
+    }
+    let secrets = lake.create_secrets();
+    assert_eq!(secrets.len(), 1);
+    assert!(secrets[0].expose().contains("password 'hunter2'"));
+    assert!(secrets[0].expose().contains("database 'it''s'"));
+}
+
+#[test]
+fn a_catalog_needs_a_password_unless_somebody_says_otherwise() {
+    let options = [("data_path", "s3://b/l")];
+    assert!(lake(&options, &[("user", "u")]).unwrap().check_password().is_err());
+    let trusting = [("user", "u"), ("password_required", "false")];
+    lake(&options, &trusting).unwrap().check_password().unwrap();
+    assert_eq!(needs_superuser(Catalog::UserMapping, &trusting), Some("password_required"));
+    assert_eq!(needs_superuser(Catalog::UserMapping, &[("password_required", "true")]), None);
+}
+
+#[test]
+fn what_a_lake_cannot_be_is_refused() {
+    let data = ("data_path", "s3://b/l");
+    for options in [
+        &[][..],
+        &[data, ("catalog", "mysql")],
+        &[data, ("catalog", "sqlite")],
+        &[data, ("path", "/a")],
+        &[data, ("catalog", "duckdb"), ("path", "/a"), ("host", "h")],
+        &[data, ("port", "x")],
+        &[data, ("location", "s3://b/")],
+        &[("data_path", "/local"), ("storage", "s")],
+    ] {
+        assert!(lake(options, &[]).is_err(), "{options:?}");
+    }
+    for name in ["memory", "TEMP", "__ducklake_metadata_x"] {
+        assert!(LakeSpec::new(name, &[data], &[]).is_err(), "{name}");
+    }
+    let store = ServerSpec::new("s", Some("s3"), &[("location", "s3://other")], &[]).unwrap();
+    assert!(lake(&[data], &[]).unwrap().stored_in(store).is_err());
 }

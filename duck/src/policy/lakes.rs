@@ -1,0 +1,221 @@
+//! What whoever may write a lake's catalog has others run and read: macros, defaults, orders and the
+//! paths of files. Views are in [`super::views`].
+
+use super::lexer::{Kind, Token, tokens};
+use super::views::texts;
+use super::{Lake, Policy, Verdict, VerdictKind, check, check_listing, check_views};
+use super::{functions, not_allowed};
+use crate::connection::Connection;
+use crate::error::{Error, ErrorKind, Result};
+use crate::logical_type::LogicalType;
+use crate::open::Extension;
+use crate::value::Value;
+
+/// Looks at what a statement of this verdict would read before it is bound: views of lakes, and the
+/// keys that its patterns match. To be called in the transaction in which the statement is bound.
+///
+/// Paths that somebody else wrote down, in the catalog of a lake or in the log of a table, are taken
+/// literally by the connection from now on: an S3 path may hold `?s3_endpoint=…`, and DuckDB would
+/// send a request with the role's signature there.
+///
+/// # Errors
+/// [`ErrorKind::NotAllowed`] naming the view or the key; [`ErrorKind::NotSupported`] for a pattern
+/// beside a table whose log names files; DuckDB's own.
+pub fn admit(connection: &Connection, policy: &Policy, verdict: &Verdict) -> Result<()> {
+    check_views(connection, policy, verdict)?;
+    let from_log =
+        |extension: &Extension| matches!(extension, Extension::Iceberg | Extension::Delta);
+    let reads_logs = policy.is_remote && verdict.extensions.iter().any(from_log);
+    if reads_logs && !verdict.patterns.is_empty() {
+        return Err(Error::new(
+            ErrorKind::NotSupported,
+            "a statement cannot read both an Iceberg or Delta table and a pattern of files",
+        ));
+    }
+    let literally = verdict.patterns.is_empty() && (reads_logs || !verdict.lakes.is_empty());
+    connection.take_paths_literally(policy.is_remote && literally)?;
+    if !verdict.patterns.is_empty() {
+        for lake in verdict.lakes.iter().filter_map(|name| policy.lake_named(name)) {
+            check_paths(connection, lake)?;
+        }
+    }
+    verdict.patterns.iter().try_for_each(|pattern| check_listing(connection, policy, pattern))
+}
+
+/// Where patterns must be understood, the lake's own paths are looked through instead. One that comes
+/// into being after this look is not seen.
+fn check_paths(connection: &Connection, lake: &Lake) -> Result<()> {
+    if let Some(path) = connection.query_text(&lake.odd_paths, &[])? {
+        return Err(not_allowed(format!(
+            "lake \"{}\" names the file \"{}\", which DuckDB would read as something else",
+            lake.name,
+            super::shown(&path)
+        )));
+    }
+    Ok(())
+}
+
+/// Prepares for the text of a role without the sandbox, which runs as it is: what others have stored
+/// with the tables that it writes to is looked at. No more than a look: a text may hide them.
+///
+/// # Errors
+/// As [`check_target`].
+pub(super) fn prepare_unchecked(connection: &Connection, policy: &Policy, sql: &str) -> Result<()> {
+    if policy.may_name_lake(sql) {
+        // A text that names places itself may hold patterns.
+        return prepare_write(connection, policy, sql, sql.contains("://"));
+    }
+    connection.take_paths_literally(false)
+}
+
+/// Checks what others have stored with the tables that a statement writes to: those behind INTO and
+/// UPDATE, and all of the lake for what writes its files anew. `patterns` says whether it reads patterns of files; paths are taken literally if not. To be
+/// called in the transaction in which the statement runs.
+///
+/// # Errors
+/// As [`check_target`]; [`ErrorKind::NotAllowed`] naming a path that is none.
+pub fn prepare_write(
+    connection: &Connection,
+    policy: &Policy,
+    statement: &str,
+    patterns: bool,
+) -> Result<()> {
+    connection.take_paths_literally(policy.is_remote && !patterns)?;
+    let Some(lake) = policy.lake_changed_by(statement).and_then(|name| policy.lake_named(name))
+    else {
+        return Ok(());
+    };
+    if patterns && policy.is_remote {
+        check_paths(connection, lake)?;
+    }
+    let all = tokens(statement)?;
+    if all.iter().any(sorts_rows) {
+        let orders = texts(connection, &lake.orders, &[Value::Null(LogicalType::Varchar)])?;
+        check_expressions(connection, policy, lake, &orders)?;
+    }
+    for (at, token) in all.iter().enumerate() {
+        if (token.is_word("into") || token.is_word("update"))
+            && let Some(table) = last_name(&all[at + 1..])
+        {
+            check_target(connection, policy, &lake.name, table)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the token names something that writes rows anew, in their order.
+fn sorts_rows(token: &Token) -> bool {
+    const NAMES: &[&str] =
+        &["merge_adjacent_files", "flush_inlined_data", "rewrite_data_files", "checkpoint"];
+    match &token.kind {
+        Kind::Word(word) | Kind::Quoted(word) => {
+            let word = word.to_ascii_lowercase();
+            NAMES.iter().any(|name| word.ends_with(name))
+        }
+        _ => false,
+    }
+}
+
+/// The last part of the name that the tokens begin with.
+fn last_name(tokens: &[Token]) -> Option<&str> {
+    let mut last = None;
+    for pair in tokens.chunks(2) {
+        match &pair.first()?.kind {
+            Kind::Word(name) | Kind::Quoted(name) => last = Some(name.as_str()),
+            _ => return last,
+        }
+        if !pair.get(1).is_some_and(|token| token.is_symbol('.')) {
+            break;
+        }
+    }
+    last
+}
+
+/// Checks what runs when rows are written to a table of a lake: its columns' defaults, and the
+/// expressions of its order. Tables are told apart without their schemas: one table too many is looked
+/// at. To be called in the transaction in which the rows are written.
+///
+/// # Errors
+/// [`ErrorKind::NotAllowed`] naming the expression; DuckDB's own, when the lake cannot be read.
+pub fn check_target(
+    connection: &Connection,
+    policy: &Policy,
+    lake: &str,
+    table: &str,
+) -> Result<()> {
+    let Some(known) = policy.lake_named(lake) else { return Ok(()) };
+    let table = Value::Varchar(table.to_owned());
+    let defaults = "SELECT DISTINCT table_name, column_default FROM duckdb_columns() \
+         WHERE database_name = CAST($1 AS VARCHAR) AND column_default IS NOT NULL \
+         AND lower(table_name) = lower(CAST($2 AS VARCHAR))";
+    let lake_name = Value::Varchar(lake.to_owned());
+    let mut found = texts(connection, defaults, &[lake_name, table.clone()])?;
+    found.retain(|row| row.get(1).is_none_or(|text| !is_plain(text)));
+    if !found.is_empty() {
+        // DuckDB looks for a default's functions in the lake first.
+        check_macros(connection, lake)?;
+    }
+    found.extend(texts(connection, &known.orders, &[table])?);
+    check_expressions(connection, policy, known, &found)
+}
+
+/// Checks expressions of tables, which come in rows of table and expression.
+fn check_expressions(
+    connection: &Connection,
+    policy: &Policy,
+    lake: &Lake,
+    found: &[Vec<String>],
+) -> Result<()> {
+    for row in found {
+        let [table, expression] = row.as_slice() else { continue };
+        check_expression(connection, policy, expression).map_err(|error| {
+            let message = format!(
+                "table \"{table}\" of lake \"{}\" cannot be written to: {}",
+                lake.name,
+                error.message()
+            );
+            Error::new(error.kind(), message)
+        })?;
+    }
+    Ok(())
+}
+
+/// A default without functions and operators.
+fn is_plain(default: &str) -> bool {
+    let found = tokens(default).unwrap_or_default();
+    match found.as_slice() {
+        [only] => {
+            matches!(only.kind, Kind::Text(_) | Kind::Number(_))
+                || ["null", "true", "false"].iter().any(|word| only.is_word(word))
+        }
+        _ => false,
+    }
+}
+
+fn check_expression(connection: &Connection, policy: &Policy, expression: &str) -> Result<()> {
+    let sql = format!("SELECT (\n{expression}\n)");
+    let verdict = check(connection.instance(), policy.ordinary(), &sql, &[], &[])?;
+    if verdict.kind != VerdictKind::Select || !verdict.relations.is_empty() {
+        return Err(not_allowed("it holds an expression that reads a table"));
+    }
+    Ok(())
+}
+
+/// Within the views and defaults of a lake, DuckDB looks for functions in the lake first, also for
+/// those behind operators, brackets and the like. A macro that has the name of such a function
+/// is a way around the list of functions; one of another name is not on the list. That holds for views read by AT as well: their functions are today's.
+///
+/// # Errors
+/// [`ErrorKind::NotAllowed`] naming such a macro; DuckDB's own, when the lake cannot be read.
+pub(super) fn check_macros(connection: &Connection, lake: &str) -> Result<()> {
+    let sql = "SELECT DISTINCT function_name FROM duckdb_functions() \
+               WHERE database_name = CAST($1 AS VARCHAR)";
+    let macros = texts(connection, sql, &[Value::Varchar(lake.to_owned())])?;
+    match macros.iter().flatten().find(|name| functions::is_duckdbs(name)) {
+        Some(name) => Err(not_allowed(format!(
+            "its macro \"{}\" takes the place of DuckDB's function",
+            name.escape_debug()
+        ))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,224 @@
+//! Lakes as such: which ones the current role may look at and look after, statements of our own
+//! about them, and how one is made.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use duck::quote;
+use duck::transaction::{Source, Transaction};
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::transaction::{self, Write};
+use super::{
+    Engine, Entry, TextRow, access, changed_by, engine, exit, log_sql, run, run_raw, spec, timezone,
+};
+use crate::error::{Error, Result};
+use crate::pg::{acl, catalog, progress};
+
+/// The lake of the server called `name`, whoever may use it.
+///
+/// # Errors
+/// 42704 when there is no such server, 42809 when it is no lake.
+pub fn lake_server(name: &str) -> Result<catalog::Server> {
+    // What other sessions have changed counts from now on.
+    // SAFETY: within a transaction.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
+    let server = catalog::server_by_name(name).ok_or_else(|| {
+        Error::new(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            format!("server \"{name}\" does not exist"),
+        )
+    })?;
+    if server.is_ours() && server.is_lake() {
+        return Ok(server);
+    }
+    Err(Error::new(
+        PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+        format!("server \"{name}\" is not a lake"),
+    )
+    .hint("A lake is a server of wrapper duckdb and type ducklake."))
+}
+
+/// The lake of the server called `name`, which the current role may use by itself.
+///
+/// # Errors
+/// As [`lake_server`]; 42501 without USAGE, 42704 without a user mapping.
+pub fn usable_lake(name: &str) -> Result<catalog::Server> {
+    let server = lake_server(name)?;
+    check_use(&server)?;
+    Ok(server)
+}
+
+fn check_use(server: &catalog::Server) -> Result<()> {
+    let role = acl::current_role();
+    let denied = || {
+        Error::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for foreign server {}", server.name),
+        )
+    };
+    if !acl::may_use_server(server.oid, role) {
+        return Err(denied());
+    }
+    if catalog::role_mapping(role, server.oid).is_none() {
+        return Err(access::no_mapping(role, server));
+    }
+    if spec::is_usable(role, server.oid)? {
+        return Ok(());
+    }
+    // A lake names the files that are read and deleted with the rights of whoever uses it.
+    Err(denied().detail("A superuser uses only lakes that superusers own."))
+}
+
+/// The instance that serves the current role's statements about a lake, and the lake's name quoted.
+fn engine_of(server: &catalog::Server, sql: &str) -> Result<Arc<Engine>> {
+    engine(acl::current_role(), &Entry::Tables(vec![server.oid]), sql)
+}
+
+/// Runs a statement of our own that writes to a lake, in the transaction, and returns its rows,
+/// whose columns are all text.
+///
+/// # Errors
+/// 55000 for a lake that is attached to be read only; as [`transaction::begin_write_of`]; DuckDB's.
+pub fn change(
+    server: &catalog::Server,
+    write: Write,
+    sql: &str,
+    command: &CStr,
+) -> Result<Vec<TextRow>> {
+    check_writable(server)?;
+    let engine = engine_of(server, sql)?;
+    transaction::begin_write_of(write, &engine, &server.name, command)?;
+    log_sql(sql);
+    let source = transaction::source(&engine, &quote::identifier(&server.name))?;
+    let own = Arc::clone(&engine);
+    let (sql, timezone) = (sql.to_owned(), timezone());
+    let rows = run_raw(move |control| own.inspect_lake(&source, control, &sql, &[], &timezone))?;
+    rows.map_err(|error| {
+        transaction::note_error(&engine, &error);
+        Error::from(error)
+    })
+}
+
+/// Runs a statement of our own that may delete files, in a transaction of its own that commits at
+/// once, and returns its rows, whose columns are all text: what is deleted cannot be rolled back, and
+/// neither must be what made it superfluous.
+///
+/// # Errors
+/// 55000 for a lake that is attached to be read only; as [`transaction::check_at_once`]; DuckDB's.
+pub fn change_at_once(server: &catalog::Server, sql: &str, command: &CStr) -> Result<Vec<TextRow>> {
+    check_writable(server)?;
+    transaction::check_at_once(&server.name, command)?;
+    let engine = engine_of(server, sql)?;
+    log_sql(sql);
+    let (sql, timezone) = (sql.to_owned(), timezone());
+    let message = transaction::commit_message(&server.name);
+    run(move |control| {
+        let own = Transaction::new(engine.instance());
+        let source = Source::Transaction(own.clone());
+        let done = engine.inspect_lake(&source, control, &sql, &[], &timezone).and_then(|rows| {
+            engine.inspect_lake(&source, control, &message, &[], &timezone)?;
+            own.commit(control)?;
+            Ok(rows)
+        });
+        if done.is_err() {
+            own.roll_back();
+        }
+        done
+    })
+}
+
+/// Makes a table of a lake from a query of the user's, in the transaction; returns its number of
+/// rows.
+///
+/// # Errors
+/// As [`usable_lake`] and [`change`]; 42501 for a query that the role may not run.
+pub fn create_table(name: &[String; 3], query: &str, command: &CStr) -> Result<i64> {
+    let server = usable_lake(&name[0])?;
+    check_writable(&server)?;
+    let role = acl::current_role();
+    let quoted = name.each_ref().map(|part| quote::identifier(part)).join(".");
+    // The query may name other lakes.
+    let engine = engine(role, &Entry::Query, &format!("{} {query}", server.name))?;
+    transaction::begin_write(&engine, &server.name, command)?;
+    let source = transaction::source(&engine, &format!("{quoted} {query}"))?;
+    log_sql(&format!("CREATE TABLE {quoted} AS {query}"));
+    let measured = progress::is_available();
+    let own = Arc::clone(&engine);
+    let (query, timezone) = (query.to_owned(), timezone());
+    let rows = changed_by(move |control| {
+        own.create_table(&source, control, &quoted, &query, &timezone, measured)
+    })?;
+    rows.map_err(|error| {
+        transaction::note_error(&engine, &error);
+        access::explain_outside(error.into(), role)
+    })
+}
+
+fn check_writable(server: &catalog::Server) -> Result<()> {
+    if !spec::lake(acl::current_role(), server.oid)?.is_read_only() {
+        return Ok(());
+    }
+    Err(Error::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("lake \"{}\" is read only", server.name),
+    )
+    .hint("The server's option read_only says so."))
+}
+
+/// Refuses paths that the current role may not read.
+///
+/// # Errors
+/// 42501.
+pub fn check_paths(server: &catalog::Server, paths: Vec<String>) -> Result<()> {
+    let role = acl::current_role();
+    let engine = engine_of(server, "")?;
+    run(move |control| paths.iter().try_for_each(|path| engine.check_read(control, path)))
+        .map_err(|error| access::explain_outside(error, role))
+}
+
+/// What a user's own statement does to a lake. A look at the text is enough: what hides from it
+/// only meets DuckLake's own error when the transaction commits.
+#[must_use]
+pub fn write_of(sql: &str) -> Write {
+    let sql = sql.to_ascii_lowercase();
+    let calls = |names: &[&str]| names.iter().any(|name| sql.contains(name));
+    if calls(&["merge_adjacent_files", "rewrite_data_files"])
+        || sql.trim_start().starts_with("checkpoint")
+    {
+        Write::Compaction
+    } else if calls(&["ducklake_cleanup_old_files", "ducklake_delete_orphaned_files"]) {
+        Write::Deletion
+    } else {
+        Write::Change
+    }
+}
+
+/// Makes the lake of a server, if it is not there; returns whether it was made. It is there at once,
+/// whatever becomes of the transaction.
+///
+/// # Errors
+/// As [`usable_lake`]; 55000 for a lake that is attached to be read only; DuckDB's.
+pub fn create(server: &catalog::Server) -> Result<bool> {
+    check_use(server)?;
+    check_writable(server)?;
+    let servers = [server.oid];
+    let limits = crate::guc::limits();
+    let mut spec = spec::build(acl::current_role(), &servers, &servers, &limits, vec![])?;
+    spec.temp_directory = spec.temp_directory.map(exit::own_temp_directory);
+    let mut attach = |creating: bool| {
+        for lake in &mut spec.lakes {
+            let found = lake.clone();
+            *lake = if creating { found.to_be_created() } else { found.to_be_found() };
+        }
+        let spec = spec.clone();
+        run(move |_| duck::open::open(&spec).map(drop))
+    };
+    match attach(false) {
+        Ok(()) => Ok(false),
+        Err(error) if error.sqlstate() == PgSqlErrorCode::ERRCODE_FDW_SCHEMA_NOT_FOUND => {
+            attach(true).map(|()| true)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,599 @@
+//! DuckDB's part of PostgreSQL's transaction.
+//!
+//! What reads or writes a lake runs in one DuckDB transaction for each instance, from its first use
+//! to the end of PostgreSQL's transaction: one snapshot of the lake is read, and what is written
+//! becomes one snapshot, committed when everything else of PostgreSQL's commit is done. Statements
+//! use the transaction's connection one after the other; the rows of a scan that is still open are
+//! kept aside for it then.
+//!
+//! A subtransaction cannot be rolled back by itself: where one that has written is, PostgreSQL's
+//! transaction cannot commit any more.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use duck::driver::Control;
+use duck::scan::{Remote, Scan};
+use duck::transaction::{Source, Transaction};
+use duck::{ErrorKind, quote};
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::{Engine, parts, wait_for_commit};
+use crate::error::{Error, Result, report};
+use crate::guc;
+use crate::pg::callbacks::{self, Event};
+use crate::pg::{acl, nodes};
+
+/// The transaction of one instance.
+struct Open {
+    engine: Arc<Engine>,
+    transaction: Transaction,
+    /// The scans that may still use its connection.
+    scans: Vec<Remote>,
+    writes: Option<Writes>,
+    /// Why it cannot commit any more.
+    fault: Option<String>,
+    /// A statement is sending rows.
+    feeding: bool,
+    /// How many statements have used it, and the lakes that they may have read.
+    uses: u32,
+    read: Vec<String>,
+    /// What it has read was another snapshot than one that would be read now.
+    lost: bool,
+}
+
+struct Writes {
+    lake: String,
+    last: Write,
+    /// The deepest nesting level of subtransactions whose writes are not their parents' yet.
+    level: i32,
+    /// The user has said what the snapshot's message is.
+    has_message: bool,
+}
+
+/// What a statement does to a lake, as far as it matters to the rest of its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    Change,
+    /// Merges and rewrites files, which DuckLake commits with nothing but more of that.
+    Compaction,
+    /// Deletes files at once, whatever becomes of the transaction. What it has done before must not
+    /// be undone then, since the files may be in use again.
+    Deletion,
+}
+
+impl Write {
+    /// 0A000 where it cannot follow what the transaction has written before.
+    fn check_after(self, before: Self, lake: &str) -> Result<()> {
+        match (self, before) {
+            (Self::Change, Self::Compaction) => Err(Error::not_supported(format!(
+                "lake \"{lake}\" cannot be changed in a transaction that has merged or rewritten its files"
+            ))
+            .hint("Commit first.")),
+            (Self::Compaction, Self::Change | Self::Deletion) => {
+                Err(Error::not_supported(format!(
+                    "files of lake \"{lake}\" cannot be merged or rewritten in a transaction that has changed it"
+                ))
+                .hint("Commit first."))
+            }
+            (Self::Deletion, Self::Change | Self::Compaction) => {
+                Err(Error::not_supported(format!(
+                    "files of lake \"{lake}\" cannot be deleted in a transaction that has changed it"
+                ))
+                .detail("They are deleted at once, and the changes may still be rolled back.")
+                .hint("Commit first."))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+thread_local! {
+    static OPEN: RefCell<Vec<Open>> = const { RefCell::new(Vec::new()) };
+}
+
+/// # Safety
+/// Called once, from `_PG_init`.
+pub unsafe fn init() {
+    // SAFETY: by contract.
+    unsafe { callbacks::at_transaction_event(on_event) };
+}
+
+fn with<T>(engine: &Arc<Engine>, look: impl FnOnce(&mut Open) -> T) -> Option<T> {
+    OPEN.with_borrow_mut(|all| {
+        all.iter_mut().find(|open| Arc::ptr_eq(&open.engine, engine)).map(look)
+    })
+}
+
+/// Where a statement runs: in the transaction if it may use a lake, on a connection of its own
+/// otherwise.
+///
+/// # Errors
+/// 40000 when the transaction cannot go on, 0A000 while rows are being sent to a lake.
+pub fn source(engine: &Arc<Engine>, sql: &str) -> Result<Source> {
+    if !engine.may_use_lake(sql) {
+        return Ok(Source::Instance(Arc::clone(engine.instance())));
+    }
+    let known = with(engine, |open| {
+        if let Some(fault) = &open.fault {
+            return Err(cannot_go_on(fault));
+        }
+        if open.lost {
+            return Err(snapshot_is_lost());
+        }
+        if open.feeding {
+            return Err(Error::not_supported(
+                "a lake cannot be used while a statement is writing rows to it",
+            ));
+        }
+        if open.writes.is_some() && looks_back(sql) {
+            return Err(Error::not_supported(
+                "the past of a lake cannot be read in a transaction that has written to it",
+            )
+            .detail("DuckLake would mix it with the transaction's own changes.")
+            .hint("Commit first."));
+        }
+        open.scans.retain(Remote::unbound);
+        open.note_use(sql);
+        Ok(open.transaction.clone())
+    });
+    match known {
+        Some(known) => known.map(Source::Transaction),
+        None => {
+            check_replaced(engine, sql)?;
+            let transaction = Transaction::new(engine.instance());
+            let mut open = Open {
+                engine: Arc::clone(engine),
+                transaction: transaction.clone(),
+                scans: vec![],
+                writes: None,
+                fault: None,
+                feeding: false,
+                uses: 0,
+                read: vec![],
+                lost: false,
+            };
+            open.note_use(sql);
+            OPEN.with_borrow_mut(|all| all.push(open));
+            Ok(Source::Transaction(transaction))
+        }
+    }
+}
+
+/// Whether a statement may read a lake as it was: by AT, or DuckLake's functions for changes.
+fn looks_back(sql: &str) -> bool {
+    let mut words = sql.to_ascii_lowercase();
+    // Literals do not count, unless they may be queries or their ends cannot be told.
+    if !words.contains("query") && !words.contains('\\') {
+        words = words.split('\'').step_by(2).collect();
+    }
+    let changes = ["table_changes", "table_insertions", "table_deletions"];
+    if changes.iter().any(|function| words.contains(function)) {
+        return true;
+    }
+    let dense: String = words.split_whitespace().collect();
+    ["at(version", "at(timestamp"].iter().any(|at| dense.contains(at))
+}
+
+/// Where a statement is described, which needs the transaction only if that has written.
+///
+/// # Errors
+/// As [`source`].
+pub fn source_to_describe(engine: &Arc<Engine>, sql: &str) -> Result<Source> {
+    if with(engine, |open| open.writes.is_some()) == Some(true) || !engine.may_use_lake(sql) {
+        return source(engine, sql);
+    }
+    Ok(Source::Transaction(Transaction::new(engine.instance())))
+}
+
+/// A transaction of its own for a question about a lake.
+pub fn source_beside(engine: &Arc<Engine>, sql: &str) -> Source {
+    if engine.may_use_lake(sql) {
+        Source::Transaction(Transaction::new(engine.instance()))
+    } else {
+        Source::Instance(Arc::clone(engine.instance()))
+    }
+}
+
+/// An instance that has taken the place of another one would neither see what that has written nor
+/// the snapshot that it has read.
+fn check_replaced(engine: &Arc<Engine>, sql: &str) -> Result<()> {
+    let lakes = engine.lakes_maybe_in(sql);
+    OPEN.with_borrow(|all| {
+        for open in all {
+            let same = open.engine.name() == engine.name();
+            let written = open.writes.as_ref().map(|writes| &writes.lake);
+            if !same && written.is_some_and(|lake| lakes.contains(lake)) {
+                return Err(Error::not_supported(
+                    "a lake that the transaction has written to cannot be used as another role, or \
+                     beside tables of other servers",
+                )
+                .detail("That would be another transaction of the lake's, which does not see the changes.")
+                .hint("Commit first. With USAGE on the servers a role uses them all together."));
+            }
+            if !same {
+                continue;
+            }
+            if written.is_some() {
+                return Err(Error::not_supported(
+                    "servers, user mappings or settings have changed in a transaction that has \
+                     written to a lake",
+                )
+                .hint("Commit first."));
+            }
+            if open.read.iter().any(|read| lakes.contains(read)) {
+                return Err(snapshot_is_lost());
+            }
+        }
+        Ok(())
+    })
+}
+
+fn snapshot_is_lost() -> Error {
+    Error::new(
+        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+        "the snapshot of the lake that the transaction reads is lost",
+    )
+    .detail(
+        "A statement that used the lake has failed, or the session's instance of DuckDB was replaced.",
+    )
+    .hint("Try the transaction again.")
+}
+
+/// Notes that the transaction is about to write to `lake`.
+///
+/// # Errors
+/// As [`begin_write_of`].
+pub fn begin_write(engine: &Arc<Engine>, lake: &str, command: &CStr) -> Result<()> {
+    begin_write_of(Write::Change, engine, lake, command)
+}
+
+/// Notes that the transaction is about to write to `lake` in this way.
+///
+/// # Errors
+/// 0A000 when it has written to another one, or in a way that does not go together with this one;
+/// 25006 in a read-only transaction.
+pub fn begin_write_of(
+    write: Write,
+    engine: &Arc<Engine>,
+    lake: &str,
+    command: &CStr,
+) -> Result<()> {
+    // SAFETY: raises an error or returns.
+    unsafe { pg_sys::PreventCommandIfReadOnly(command.as_ptr()) };
+    source(engine, &quote::identifier(lake))?;
+    let other = OPEN.with_borrow(|all| {
+        all.iter().find_map(|open| {
+            let writes = open.writes.as_ref()?;
+            let same = Arc::ptr_eq(&open.engine, engine) && writes.lake == lake;
+            (!same).then(|| writes.lake.clone())
+        })
+    });
+    if let Some(other) = other {
+        let message = if other == lake {
+            format!("a transaction can write to lake \"{lake}\" as one role only")
+        } else {
+            format!("a transaction cannot write to lake \"{lake}\" after lake \"{other}\"")
+        };
+        return Err(Error::not_supported(message)
+            .detail("Two lakes, or two roles, are two transactions, which cannot commit as one."));
+    }
+    let before = with(engine, |open| open.writes.as_ref().map(|before| before.last)).flatten();
+    before.map_or(Ok(()), |before| write.check_after(before, lake))?;
+    // SAFETY: reads the transaction's state.
+    let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
+    with(engine, |open| {
+        let before = open.writes.take();
+        open.writes = Some(Writes {
+            lake: lake.to_owned(),
+            last: write,
+            level: before.as_ref().map_or(level, |before| before.level.max(level)),
+            has_message: before.is_some_and(|before| before.has_message),
+        });
+    });
+    Ok(())
+}
+
+/// Whether the transaction has written to `lake`.
+#[must_use]
+pub fn has_written_to(lake: &str) -> bool {
+    let written = |open: &Open| open.writes.as_ref().is_some_and(|writes| writes.lake == lake);
+    OPEN.with_borrow(|all| all.iter().any(written))
+}
+
+/// Makes sure that the transaction may do what takes effect at once, in a transaction of its own.
+///
+/// # Errors
+/// 0A000 when it has written to `lake`; 25006 in a read-only transaction.
+pub fn check_at_once(lake: &str, command: &CStr) -> Result<()> {
+    // SAFETY: raises an error or returns.
+    unsafe { pg_sys::PreventCommandIfReadOnly(command.as_ptr()) };
+    if has_written_to(lake) {
+        return Write::Deletion.check_after(Write::Change, lake);
+    }
+    Ok(())
+}
+
+/// Whether PostgreSQL's transaction has written to a lake.
+#[must_use]
+pub fn has_written() -> bool {
+    OPEN.with_borrow(|all| all.iter().any(|open| open.writes.is_some()))
+}
+
+/// The user's own statement has set the message of the snapshot.
+pub fn note_message(engine: &Arc<Engine>) {
+    with(engine, |open| {
+        if let Some(writes) = &mut open.writes {
+            writes.has_message = true;
+        }
+    });
+}
+
+/// Whether a statement is sending rows to a lake.
+pub fn set_feeding(engine: &Arc<Engine>, feeding: bool) {
+    with(engine, |open| open.feeding = feeding);
+}
+
+/// Notes a scan that uses the transaction's connection.
+pub fn note_scan(engine: &Arc<Engine>, scan: &Scan) {
+    with(engine, |open| open.scans.push(scan.remote()));
+}
+
+/// What an error of a statement in the transaction means for it.
+pub fn note_error(engine: &Arc<Engine>, error: &duck::Error) {
+    // `Exception::InvalidatesTransaction` in DuckDB's sources, and our own refusals.
+    let harmless = matches!(
+        error.kind(),
+        ErrorKind::Parser
+            | ErrorKind::Binder
+            | ErrorKind::Catalog
+            | ErrorKind::ParameterNotResolved
+            | ErrorKind::NotAllowed
+            | ErrorKind::ReadOnly
+            | ErrorKind::NotSupported
+            | ErrorKind::StatementCount
+            | ErrorKind::ParameterCount
+            | ErrorKind::ColumnMismatch
+    );
+    if !harmless {
+        with(engine, |open| open.lose("a statement that used the lake has failed"));
+    }
+}
+
+/// As [`note_error`], for a statement that is in the transaction only if that has written; see
+/// [`source_to_describe`].
+pub fn note_error_beside_writes(engine: &Arc<Engine>, error: &duck::Error) {
+    if with(engine, |open| open.writes.is_some()) == Some(true) {
+        note_error(engine, error);
+    }
+}
+
+/// A statement that has written was interrupted.
+pub fn note_interrupt(engine: &Arc<Engine>) {
+    with(engine, |open| open.lose("a statement that wrote to the lake was interrupted"));
+}
+
+impl Open {
+    fn note_use(&mut self, sql: &str) {
+        self.uses += 1;
+        for lake in self.engine.lakes_maybe_in(sql) {
+            if !self.read.contains(&lake) {
+                self.read.push(lake);
+            }
+        }
+    }
+
+    /// The DuckDB transaction is lost; one that has only read is replaced.
+    fn lose(&mut self, why: &str) {
+        if self.writes.is_some() {
+            self.fault.get_or_insert_with(|| why.to_owned());
+            return;
+        }
+        // What the transaction's first look saw, nobody knows yet.
+        self.lost |= self.uses > 1;
+        self.uses = 0;
+        if !self.lost {
+            self.read.clear();
+        }
+        let fresh = Transaction::new(self.engine.instance());
+        let lost = std::mem::replace(&mut self.transaction, fresh);
+        self.scans.clear();
+        in_background(lost);
+    }
+}
+
+/// Rolls a transaction back on a driver thread. Where no thread can be had, it ends with its
+/// connection.
+fn in_background(transaction: Transaction) {
+    if let Ok((pool, _)) = parts() {
+        let _ = pool.run_detached(move || transaction.roll_back());
+    }
+}
+
+fn cannot_go_on(fault: &str) -> Error {
+    Error::new(
+        PgSqlErrorCode::ERRCODE_TRANSACTION_ROLLBACK,
+        "the transaction's changes to the lake are lost, and it cannot commit any more",
+    )
+    .detail(format!("The reason is that {fault}."))
+    .hint("Roll the transaction back and start again.")
+}
+
+fn on_event(event: Event) {
+    match event {
+        Event::PreCommit => report(commit()),
+        Event::PrePrepare => report(check_prepare()),
+        Event::Commit => end(false),
+        Event::Abort => end(true),
+        Event::SubCommit => at_level(|writes, level| {
+            writes.level = writes.level.min(level - 1);
+            false
+        }),
+        Event::SubAbort => at_level(|writes, level| writes.level >= level),
+    }
+}
+
+/// Looks at the writers when a subtransaction ends; those that `is_lost` says so of cannot commit.
+fn at_level(is_lost: impl Fn(&mut Writes, i32) -> bool) {
+    OPEN.with_borrow_mut(|all| {
+        for open in all.iter_mut() {
+            // SAFETY: reads the transaction's state.
+            let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
+            if open.writes.as_mut().is_some_and(|writes| is_lost(writes, level)) {
+                open.lose("a savepoint behind which the lake was written to was rolled back");
+            }
+        }
+    });
+}
+
+fn check_prepare() -> Result<()> {
+    let lake = OPEN.with_borrow(|all| {
+        all.iter().find_map(|open| open.writes.as_ref().map(|writes| writes.lake.clone()))
+    });
+    match lake {
+        None => Ok(()),
+        Some(lake) => Err(Error::not_supported(format!(
+            "cannot PREPARE a transaction that has written to lake \"{lake}\""
+        ))),
+    }
+}
+
+/// Commits what was written.
+fn commit() -> Result<()> {
+    let writer = OPEN.with_borrow(|all| {
+        all.iter().find_map(|open| {
+            let writes = open.writes.as_ref()?;
+            Some((
+                Arc::clone(&open.engine),
+                open.transaction.clone(),
+                writes.lake.clone(),
+                open.fault.clone(),
+                writes.has_message,
+            ))
+        })
+    });
+    let Some((engine, transaction, lake, fault, has_message)) = writer else { return Ok(()) };
+    if let Some(fault) = fault {
+        return Err(cannot_go_on(&fault));
+    }
+    check_serializable();
+    // A transaction that an error has ended would be committed as if nothing had happened: some
+    // statement has to run in it.
+    let message = if has_message { "SELECT 1".to_owned() } else { commit_message(&lake) };
+    let source = Source::Transaction(transaction.clone());
+    let own = Arc::clone(&engine);
+    wait_for_commit(move |control: &Control| {
+        let prepared = source.lease(control).and_then(|lease| lease.execute_batch(&message));
+        if let Err(error) = &prepared {
+            own.instance().note_error(error);
+        }
+        prepared?;
+        transaction.commit(control)
+    })
+    .map_err(|error| error.in_lake(&lake))?;
+    hold_until_commit();
+    // Nothing is left to be undone.
+    OPEN.with_borrow_mut(|all| all.retain(|open| !Arc::ptr_eq(&open.engine, &engine)));
+    Ok(())
+}
+
+unsafe extern "C-unwind" {
+    // storage/predicate.h; not in pgrx's bindings.
+    fn PreCommit_CheckForSerializationFailure();
+}
+
+/// PostgreSQL checks a serializable transaction after the callbacks, when the lake has committed.
+/// Once checked, it is safe from the others.
+fn check_serializable() {
+    // SAFETY: reads the transaction's isolation level, within its commit; an error of the check is
+    // PostgreSQL's own and goes on as one.
+    unsafe {
+        if pg_sys::XactIsoLevel == pg_sys::XACT_SERIALIZABLE.cast_signed() {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| PreCommit_CheckForSerializationFailure());
+        }
+    }
+}
+
+thread_local! {
+    /// Whether interrupts are held back until PostgreSQL has committed.
+    static HELD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The lake has committed: nobody's cancel is to keep PostgreSQL from doing so.
+fn hold_until_commit() {
+    // SAFETY: a global of the main thread; an error resets it.
+    unsafe { pg_sys::InterruptHoldoffCount += 1 };
+    HELD.set(true);
+}
+
+fn stop_holding(committed: bool) {
+    if HELD.take() && committed {
+        // SAFETY: as above.
+        unsafe { pg_sys::InterruptHoldoffCount = pg_sys::InterruptHoldoffCount.saturating_sub(1) };
+    }
+}
+
+/// Who has made the snapshot, and with what.
+pub(super) fn commit_message(lake: &str) -> String {
+    let mut message = guc::commit_message();
+    if message.is_empty() {
+        // SAFETY: a setting of the server, ASCII or NULL.
+        message = unsafe { nodes::str_at(pg_sys::application_name) };
+    }
+    format!(
+        "CALL {}.set_commit_message({}, {})",
+        quote::identifier(lake),
+        quote::literal(&acl::role_name(acl::current_role())),
+        quote::literal(&message)
+    )
+}
+
+/// What is still open has only read, or is to be undone.
+fn end(aborted: bool) {
+    stop_holding(!aborted);
+    for open in OPEN.take() {
+        if aborted {
+            open.scans.iter().for_each(Remote::cancel);
+        }
+        in_background(open.transaction);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_the_past_is_seen_however_it_is_written() {
+        for sql in [
+            "FROM l.s.t AT (VERSION => 3)",
+            "from t at(\n timestamp =>now())",
+            "FROM l.table_changes('t', 1, 2)",
+            "FROM query('FROM l.s.t AT (VERSION => 3)')",
+        ] {
+            assert!(looks_back(sql), "{sql}");
+        }
+        for sql in ["SELECT version FROM l.s.t", "FROM t WHERE a = 'table_changes' AND b = 'x'"] {
+            assert!(!looks_back(sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn compaction_goes_with_compaction_only() {
+        use Write::{Change, Compaction, Deletion};
+        for (write, before, allowed) in [
+            (Change, Change, true),
+            (Change, Deletion, true),
+            (Change, Compaction, false),
+            (Compaction, Compaction, true),
+            (Compaction, Change, false),
+            (Compaction, Deletion, false),
+            (Deletion, Deletion, true),
+            (Deletion, Change, false),
+            (Deletion, Compaction, false),
+        ] {
+            assert_eq!(write.check_after(before, "l").is_ok(), allowed, "{write:?} {before:?}");
+        }
+    }
+}
