@@ -312,6 +312,21 @@ fn classify_catalog_error(error: &duck::Error) -> Option<(SqlState, &'static str
     }
 }
 
+/// Whether a lake's catalog cannot be reached or read, which may be that of a lake other than the one
+/// that the statement is about.
+#[must_use]
+pub fn is_of_a_catalog(error: &duck::Error) -> bool {
+    matches!(
+        classify_catalog_error(error),
+        Some((
+            SqlState::ERRCODE_CONNECTION_FAILURE
+                | SqlState::ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION
+                | SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            _
+        ))
+    )
+}
+
 /// What our own SQL raises by `error('pg_pond SQLSTATE message')`.
 fn own_words(text: &str) -> Option<(SqlState, &str)> {
     // DuckDB puts its own words before it, more of them where rows have been returned already.

@@ -370,7 +370,9 @@ impl ScanState {
         unsafe {
             let mut outcome = self.load_from_duckdb(node);
             if let Err(error) = &outcome
-                && self.may_try_again(error)
+                && !self.retried
+                && !self.has_rows
+                && session::may_try_again(self.role, &self.entry, error)?
             {
                 self.retried = true;
                 self.statistics.stop();
@@ -391,15 +393,6 @@ impl ScanState {
                 outcome => outcome,
             }
         }
-    }
-
-    /// Whether the query may run once more, on a new instance: the one at hand is broken. (DuckLake 1.0
-    /// fails so at a table that another client has changed since this session read it.)
-    fn may_try_again(&self, error: &Error) -> bool {
-        !self.retried
-            && !self.has_rows
-            && error.sqlstate() == pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR
-            && !session::transaction::has_written()
     }
 
     /// Runs the statement around the scan, once.

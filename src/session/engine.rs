@@ -1,6 +1,7 @@
 //! An open instance with the policy of its role. All of this runs on driver threads.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use duck::appender::TempTable;
 use duck::driver::Control;
@@ -45,6 +46,8 @@ pub struct Engine {
     extensions: Vec<Extension>,
     /// The instance's own time zone; connections set another one where it differs.
     timezone: String,
+    lakes: usize,
+    crowded: AtomicBool,
 }
 
 impl Engine {
@@ -55,7 +58,9 @@ impl Engine {
         connection.execute_batch(&set).map_err(|error| timezone_error(timezone, &error))?;
         let policy = Policy::new(spec);
         let extensions = spec.extensions();
-        Ok(Self { name, instance, policy, extensions, timezone: timezone.to_owned() })
+        let (timezone, lakes) = (timezone.to_owned(), spec.lakes.len());
+        let crowded = AtomicBool::new(false);
+        Ok(Self { name, instance, policy, extensions, timezone, lakes, crowded })
     }
 
     pub fn instance(&self) -> &Arc<Instance> {
@@ -67,8 +72,21 @@ impl Engine {
         self.extensions.iter().map(|extension| extension.name())
     }
 
+    /// Whether the next statement needs another instance.
     pub fn is_broken(&self) -> bool {
-        self.instance.is_broken()
+        self.instance.is_broken() || self.is_crowded()
+    }
+
+    /// Notes that a catalog cannot be reached or read. DuckDB asks all attached lakes for their views,
+    /// so that may be a lake that the statement does not name: the next statement has an instance
+    /// with its own lakes only.
+    pub fn note_unreachable(&self) {
+        self.crowded.fetch_or(self.lakes > 1, Ordering::Relaxed);
+    }
+
+    /// Whether lakes that the statement at hand does not need are in its way.
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
     }
 
     /// Whose instance it is, and for what.

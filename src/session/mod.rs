@@ -181,15 +181,11 @@ pub fn engine(role: pg_sys::Oid, entry: &Entry, sql: &str) -> Result<Arc<Engine>
     let generation = callbacks::access_generation();
     let limits = crate::guc::limits();
     let extensions = spec::extensions_for(sql);
-    let servers = match entry {
-        Entry::Tables(servers) if !spec::are_usable(role, servers)? => servers.clone(),
-        _ => vec![],
-    };
     let lakes = match entry {
         Entry::Tables(servers) => spec::lakes_among(servers),
         _ => spec::lakes_named_in(role, sql)?,
     };
-    let key = (role, servers);
+    let key = instance_key(role, entry)?;
     let known = SESSION.with_borrow_mut(|slot| {
         let session = slot.as_mut()?;
         session.uses += 1;
@@ -208,6 +204,47 @@ pub fn engine(role: pg_sys::Oid, entry: &Entry, sql: &str) -> Result<Arc<Engine>
     }
 }
 
+fn instance_key(role: pg_sys::Oid, entry: &Entry) -> Result<InstanceKey> {
+    let servers = match entry {
+        Entry::Tables(servers) if !spec::are_usable(role, servers)? => servers.clone(),
+        _ => vec![],
+    };
+    Ok((role, servers))
+}
+
+/// Whether what `role` has run through `entry` may have failed for what the instance is rather than for
+/// what was asked, so that it may be run once more: the next statement has a new instance. (DuckLake 1.0
+/// breaks an instance at a table that another client has changed; another lake's catalog may be in the
+/// way.)
+///
+/// # Errors
+/// As [`engine()`].
+pub fn may_try_again(role: pg_sys::Oid, entry: &Entry, error: &Error) -> Result<bool> {
+    if transaction::has_written() {
+        return Ok(false);
+    }
+    if error.sqlstate() == pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR {
+        return Ok(true);
+    }
+    let key = instance_key(role, entry)?;
+    Ok(SESSION.with_borrow(|slot| {
+        let found = slot.as_ref().and_then(|session| session.instances.get(&key));
+        found.is_some_and(|found| found.engine.is_crowded())
+    }))
+}
+
+/// Does what only reads, and does it once more where that may help.
+fn with_second_try<T>(
+    role: pg_sys::Oid,
+    entry: &Entry,
+    attempt: impl Fn() -> Result<T>,
+) -> Result<T> {
+    match attempt() {
+        Err(error) if may_try_again(role, entry, &error)? => attempt(),
+        answer => answer,
+    }
+}
+
 fn reopen(
     key: InstanceKey,
     generation: u64,
@@ -220,12 +257,12 @@ fn reopen(
         Some((found.spec.clone(), Arc::clone(&found.engine), found.lakes.clone()))
     });
     let wanted = lakes.clone();
-    if let Some((spec, _, attached)) = &old {
+    if let Some((spec, engine, attached)) = &old {
         extensions.extend(&spec.extra_extensions);
         extensions.sort_unstable();
         extensions.dedup();
         // A lake that is not the role's any more is left out.
-        for lake in attached {
+        for lake in attached.iter().filter(|_| !engine.is_crowded()) {
             if !lakes.contains(lake) && spec::is_usable(key.0, *lake)? {
                 lakes.push(*lake);
             }
@@ -332,12 +369,14 @@ pub fn describe(
     arguments: Vec<Value>,
     entry: Entry,
 ) -> Result<Description> {
-    let engine = engine(role, &entry, sql)?;
-    let source = transaction::source_to_describe(&engine, sql)?;
-    let (sql, timezone) = (sql.to_owned(), timezone());
-    let own = Arc::clone(&engine);
-    let described = run_beside_writes(&engine, move |control| {
-        own.describe(&source, control, &sql, &arguments, &timezone, entry)
+    let described = with_second_try(role, &entry, || {
+        let engine = engine(role, &entry, sql)?;
+        let source = transaction::source_to_describe(&engine, sql)?;
+        let (sql, timezone, entry) = (sql.to_owned(), timezone(), entry.clone());
+        let (own, arguments) = (Arc::clone(&engine), arguments.clone());
+        run_beside_writes(&engine, move |control| {
+            own.describe(&source, control, &sql, &arguments, &timezone, entry)
+        })
     });
     described.map_err(|error| access::explain_outside(error, role))
 }
@@ -446,26 +485,16 @@ pub fn ask(
 /// # Errors
 /// As [`engine()`]; DuckDB's.
 pub fn ask_lake(server: pg_sys::Oid, sql: &str, values: Vec<Value>) -> Result<Vec<TextRow>> {
-    match ask_lake_once(server, sql, values.clone()) {
-        // DuckLake 1.0 may fail so at what another client has changed; a new instance does not.
-        Err(error)
-            if error.sqlstate() == pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR
-                && !transaction::has_written() =>
-        {
-            ask_lake_once(server, sql, values)
-        }
-        answer => answer,
-    }
-}
-
-fn ask_lake_once(server: pg_sys::Oid, sql: &str, values: Vec<Value>) -> Result<Vec<TextRow>> {
-    let engine = engine(acl::current_role(), &Entry::Tables(vec![server]), sql)?;
+    let (role, entry) = (acl::current_role(), Entry::Tables(vec![server]));
     log_sql(sql);
-    let source = transaction::source_to_describe(&engine, sql)?;
-    let (sql, timezone) = (sql.to_owned(), timezone());
-    let own = Arc::clone(&engine);
-    run_beside_writes(&engine, move |control| {
-        own.inspect_lake(&source, control, &sql, &values, &timezone)
+    with_second_try(role, &entry, || {
+        let engine = engine(role, &entry, sql)?;
+        let source = transaction::source_to_describe(&engine, sql)?;
+        let (sql, values, timezone) = (sql.to_owned(), values.clone(), timezone());
+        let own = Arc::clone(&engine);
+        run_beside_writes(&engine, move |control| {
+            own.inspect_lake(&source, control, &sql, &values, &timezone)
+        })
     })
 }
 
@@ -520,12 +549,14 @@ pub fn explain(
     entry: Entry,
     tables: Vec<Arc<[LogicalType]>>,
 ) -> Result<String> {
-    let engine = engine(role, &entry, original)?;
-    let source = transaction::source_to_describe(&engine, sql)?;
-    let (original, sql, timezone) = (original.to_owned(), sql.to_owned(), timezone());
-    let own = Arc::clone(&engine);
-    let plan = run_beside_writes(&engine, move |control| {
-        own.explain(&source, control, &original, &sql, &timezone, &entry, &tables)
+    let plan = with_second_try(role, &entry, || {
+        let engine = engine(role, &entry, original)?;
+        let source = transaction::source_to_describe(&engine, sql)?;
+        let (original, sql, timezone) = (original.to_owned(), sql.to_owned(), timezone());
+        let (own, entry, tables) = (Arc::clone(&engine), entry.clone(), tables.clone());
+        run_beside_writes(&engine, move |control| {
+            own.explain(&source, control, &original, &sql, &timezone, &entry, &tables)
+        })
     });
     plan.map_err(|error| access::explain_outside(error, role))
 }

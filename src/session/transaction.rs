@@ -20,7 +20,7 @@ use duck::{ErrorKind, quote};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::{Engine, parts, wait_for_commit};
-use crate::error::{Error, Result, report};
+use crate::error::{Error, Result, is_of_a_catalog, report};
 use crate::guc;
 use crate::pg::callbacks::{self, Event};
 use crate::pg::{acl, nodes};
@@ -359,6 +359,14 @@ pub fn note_error(engine: &Arc<Engine>, error: &duck::Error) {
     if !harmless {
         with(engine, |open| open.lose("a statement that used the lake has failed"));
     }
+    note_unreachable(engine, error);
+}
+
+/// A transaction that has written cannot go on with another instance.
+fn note_unreachable(engine: &Engine, error: &duck::Error) {
+    if is_of_a_catalog(error) && !has_written() {
+        engine.note_unreachable();
+    }
 }
 
 /// As [`note_error`], for a statement that is in the transaction only if that has written; see
@@ -367,6 +375,7 @@ pub fn note_error_beside_writes(engine: &Arc<Engine>, error: &duck::Error) {
     if with(engine, |open| open.writes.is_some()) == Some(true) {
         note_error(engine, error);
     }
+    note_unreachable(engine, error);
 }
 
 /// A statement that has written was interrupted.

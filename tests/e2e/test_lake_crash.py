@@ -94,9 +94,25 @@ def kill_cluster(cluster):
         left.unlink(missing_ok=True)
 
 
-def kill_backend(pid):
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def kill_backend(cluster, pid):
+    """Kills the backend and returns once the cluster has restarted for it.
+
+    A server that has not noticed yet takes connections, only to drop them: a session of our own tells when
+    it has.
+    """
+    with contextlib.closing(cluster.connect()) as witness:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: is_dropped(witness))
+    eventually(cluster.is_ready, timeout=30)
+
+
+def is_dropped(conn):
+    try:
+        conn.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return True
+    return False
 
 
 def state(conn):
@@ -127,7 +143,7 @@ def test_kills_during_a_writing_load(sandbox, lakes, victim, elsewhere):
             assert go.wait(30), [writer.error for writer in writers]
             time.sleep(moments.uniform(0, 0.3))
             if victim == "backend":
-                kill_backend(writers[0].pid)
+                kill_backend(cluster, writers[0].pid)
             else:
                 kill_cluster(cluster)
             for writer in writers:
@@ -137,7 +153,6 @@ def test_kills_during_a_writing_load(sandbox, lakes, victim, elsewhere):
                 answered |= writer.answered
             if victim == "cluster":
                 cluster.start()
-            eventually(cluster.is_ready, timeout=30)
             with cluster.connect() as conn:
                 in_lake, in_heap = state(conn)
             assert answered <= in_heap <= set(in_lake) <= begun
@@ -163,9 +178,7 @@ def test_a_kill_before_commit_leaves_orphans_that_are_found(sandbox, lakes):
         conn.execute("BEGIN")
         execute(conn, "INSERT INTO lake.main.t SELECT 1, i FROM range(5000) r(i)")
         assert client.one("SELECT count(*) FROM lake.t") == 0
-        os.kill(conn.info.backend_pid, signal.SIGKILL)
-        eventually(lambda: is_gone(conn.info.backend_pid))
-        eventually(cluster.is_ready)
+        kill_backend(cluster, conn.info.backend_pid)
         client = lake.client()
         left, found = orphans(client, lake)
         assert left == found and len(found) == 1
@@ -197,27 +210,13 @@ def between(sandbox, lakes):
         yield cluster, lake, watcher, keeping, committing
 
 
-def connected(cluster):
-    """A connection once the cluster has restarted: right after the kill it may still take one, and drop it."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            conn = cluster.connect()
-            conn.execute("SELECT 1")
-            return conn
-        except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-
-
 def test_a_kill_between_the_two_commits(between):
     cluster, lake, _, _, committing = between
-    kill_backend(committing.pid)
+    kill_backend(cluster, committing.pid)
     committing.join()
     assert committing.error is not None
     # This is what is left: the lake's part.
-    with connected(cluster) as conn:
+    with cluster.connect() as conn:
         assert conn.execute("SELECT count(*) FROM heap WHERE n = 7").fetchone() == (0,)
         assert query(conn, "FROM lake.main.t") == [(7, 1)] == lake.client().rows("FROM lake.t")
         execute(conn, "DELETE FROM lake.main.t")
