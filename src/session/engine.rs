@@ -1,5 +1,6 @@
 //! An open instance with the policy of its role. All of this runs on driver threads.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -344,6 +345,9 @@ impl Engine {
     }
 
     /// The columns of several queries of our own, of which none is executed, in one transaction.
+    ///
+    /// DuckDB plans what is prepared, and DuckLake then asks its catalog for each column's statistics.
+    /// DESCRIBE does not, but tells types by their texts only; what those are is asked once for all.
     pub fn describe_all(
         &self,
         source: &Source,
@@ -352,14 +356,45 @@ impl Engine {
         timezone: &str,
         entry: &Entry,
     ) -> Result<Vec<Result<Vec<Column>>>> {
+        const CHECKED_TOGETHER: usize = 100;
         let connection = self.connect(source, control, timezone)?;
+        self.set_timezone(&connection, timezone)?;
         let mut found = vec![];
-        for sql in queries {
-            control.check()?;
-            let statement = self.prepare(&connection, sql, sql, &[], timezone, entry);
-            found.push(statement.map(|statement| statement.columns()));
+        for group in queries.chunks(CHECKED_TOGETHER) {
+            let all: Vec<_> = group.iter().map(|sql| format!("EXISTS ({sql})")).collect();
+            let all = format!("SELECT {}", all.join(", "));
+            let checked = self.check(&connection, &all, &all, &[], entry).is_ok();
+            for sql in group {
+                control.check()?;
+                if !checked && let Err(error) = self.check(&connection, sql, sql, &[], entry) {
+                    found.push(Err(error));
+                    continue;
+                }
+                found.push(described(&connection, sql));
+            }
         }
-        Ok(found)
+        let columns_of = |sql: &str| {
+            let statement = self.prepare(&connection, sql, sql, &[], timezone, entry)?;
+            Ok(statement.columns())
+        };
+        let mut types = HashMap::new();
+        let mut type_of = |text: String| -> Option<LogicalType> {
+            let known = types.entry(text).or_insert_with_key(|text| {
+                let [column] = &*columns_of(&format!("SELECT CAST(NULL AS {text})")).ok()? else {
+                    return None;
+                };
+                Some(column.logical_type.clone())
+            });
+            known.clone()
+        };
+        let typed = found.into_iter().zip(queries).map(|(columns, sql)| {
+            let columns: Option<Vec<_>> = columns?
+                .into_iter()
+                .map(|(name, text)| Some(Column { name, logical_type: type_of(text)? }))
+                .collect();
+            columns.map_or_else(|| columns_of(sql), Ok)
+        });
+        Ok(typed.collect())
     }
 
     /// Runs a query of our own about files, whose columns are all text, with every check made.
@@ -477,6 +512,17 @@ fn rows_of(rows: Rows) -> Result<Vec<TextRow>> {
         }
     }
     Ok(found)
+}
+
+/// The names of a query's columns, and their types as DuckDB writes them.
+fn described(connection: &Connection, sql: &str) -> Result<Vec<(String, String)>> {
+    let sql = format!("SELECT column_name, column_type FROM (DESCRIBE {sql})");
+    let rows = text_rows(&Statement::prepare(connection, &sql)?)?;
+    let pairs = rows.into_iter().filter_map(|row| {
+        let [name, text] = <[_; 2]>::try_from(row).ok()?;
+        Some((name?, text?))
+    });
+    Ok(pairs.collect())
 }
 
 /// The columns of a query with its parameters bound, by running it for no rows. Duplicate names get

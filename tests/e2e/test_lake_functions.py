@@ -353,6 +353,55 @@ def test_a_table_goes_with_the_transaction(lake, su):
     assert lake.snapshot() == before
 
 
+# ---- IMPORT FOREIGN SCHEMA
+
+TYPES = """
+    NULL AS nothing, 1::UTINYINT AS u, 1::HUGEINT AS h, 1::UHUGEINT AS uh, 1.5::DECIMAL(38,10) AS d,
+    'a'::ENUM('a', 'it''s', 'x"y') AS e, {'a b': 1, 'select': [{'q"uote': 'x'}]} AS s, MAP {'k': [1.5]} AS m,
+    [1, 2, 3]::INT[3] AS a, '101'::BIT AS b, INTERVAL 1 DAY AS i, TIMETZ '12:00:00+01' AS tz, now() AS ts,
+    TIMESTAMP_NS '2026-01-01' AS ns, uuid() AS id, union_value(num := 2) AS un, 'x' COLLATE NOCASE AS coll,
+    '{"a": 1}'::JSON AS j, 'a'::BLOB AS bytes, [[1]] AS nested, 1 AS "A", 2 AS "sel""ect", 1 = 1 AS yes
+"""
+
+
+@pytest.fixture
+def odd(lake, su):
+    """Schema `odd` of the lake, and the empty local schema `o`."""
+    lake.execute("CREATE SCHEMA lk.odd")
+    su.execute("CREATE SCHEMA o")
+    yield
+    su.execute("DROP SCHEMA o CASCADE")
+    lake.execute("DROP SCHEMA lk.odd CASCADE")
+
+
+def test_import_knows_the_types_of_a_query(lake, su, odd):
+    lake.execute(f"CREATE VIEW lk.odd.v AS SELECT {TYPES}")
+    lake.execute("CREATE TABLE lk.odd.t (g GEOMETRY, v VARIANT, d DECIMAL(9,2)[], s STRUCT(a INT, \"B c\" MAP(INT, TIMESTAMPTZ)))")
+    su.execute("IMPORT FOREIGN SCHEMA odd FROM SERVER lk INTO o")
+    for name in ("v", "t"):
+        described = su.execute(f"SELECT name, postgres_type FROM duckdb.describe('FROM lk.odd.{name}')").fetchall()
+        assert [column[:2] for column in columns_of(su, f"o.{name}")] == described
+        su.execute(f"SELECT * FROM o.{name}").fetchall()
+
+
+def test_import_leaves_out_what_cannot_be_read(lake, su, odd):
+    for number in range(120):
+        lake.execute(f"CREATE TABLE lk.odd.t{number} (a INT)")
+    lake.execute("CREATE VIEW lk.odd.file AS FROM read_csv('/etc/passwd')")
+    lake.execute("CREATE VIEW lk.odd.broken AS SELECT a FROM lk.odd.t7")
+    lake.execute("CREATE VIEW lk.odd.good AS SELECT a FROM lk.odd.t8")
+    lake.execute("DROP TABLE lk.odd.t7")
+    said = []
+    su.add_notice_handler(note := lambda diagnostic: said.append(diagnostic.message_primary))
+    try:
+        su.execute("IMPORT FOREIGN SCHEMA odd FROM SERVER lk INTO o")
+    finally:
+        su.remove_notice_handler(note)
+    assert sorted(line.split(":")[0] for line in said) == [f'"{name}" of lake "lk" is left out' for name in ("broken", "file")], said
+    made = su.execute("SELECT count(*), count(*) FILTER (WHERE relname = 'good') FROM pg_class WHERE relnamespace = 'o'::regnamespace").fetchone()
+    assert made == (120, 1)
+
+
 # ---- refresh_foreign_schema
 
 
