@@ -49,6 +49,19 @@ mod bare {
             dest: *mut pg_sys::DestReceiver,
             completion: *mut pg_sys::QueryCompletion,
         );
+        #[cfg(not(feature = "pg18"))]
+        pub fn ExecutorRun(
+            query: *mut pg_sys::QueryDesc,
+            direction: pg_sys::ScanDirection::Type,
+            count: u64,
+            execute_once: bool,
+        );
+        #[cfg(feature = "pg18")]
+        pub fn ExecutorRun(
+            query: *mut pg_sys::QueryDesc,
+            direction: pg_sys::ScanDirection::Type,
+            count: u64,
+        );
         pub fn ExecScan(
             node: *mut pg_sys::ScanState,
             access: pg_sys::ExecScanAccessMtd,
@@ -69,6 +82,21 @@ pub unsafe fn exec_scan(
 ) -> *mut pg_sys::TupleTableSlot {
     // SAFETY: by contract.
     unsafe { bare::ExecScan(node, access, recheck) }
+}
+
+/// Runs a plan within another one to its end. The rule of this module holds for whoever calls it.
+///
+/// # Safety
+/// `query` comes from [`Nested::prepare`](super::nested::Nested::prepare).
+pub unsafe fn run_to_end(query: *mut pg_sys::QueryDesc) {
+    let forward = pg_sys::ScanDirection::ForwardScanDirection;
+    // SAFETY: by contract; 0 is no limit.
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        bare::ExecutorRun(query, forward, 0, true);
+        #[cfg(feature = "pg18")]
+        bare::ExecutorRun(query, forward, 0);
+    }
 }
 
 static mut PREV_POST_PARSE_ANALYZE: pg_sys::post_parse_analyze_hook_type = None;

@@ -4,61 +4,102 @@ use pgrx::pg_sys;
 
 use super::{memory, nodes};
 
-/// Runs a SELECT's plan to its end, or until `row` returns false. `row` gets every row's values and
-/// NULL flags, which are gone when it returns.
-///
-/// The plan sees what the query around it sees: its snapshot, parameters and transition tables. It
-/// runs with the rights of the current role (and those that its range table names): the executor
-/// checks them as it starts. Its memory is freed at the end. An error, also one that `row` raises,
-/// is PostgreSQL's, and goes on as one; the plan is then left to the cleanup of the transaction,
-/// as any plan is.
-///
-/// # Safety
-/// `plan` is a complete plan of a SELECT that is not changed meanwhile, `outer` the live state of the
-/// query that is being executed. `row` calls nothing that ends the transaction.
-pub unsafe fn run(
-    plan: *mut pg_sys::PlannedStmt,
-    outer: *mut pg_sys::EState,
-    mut row: impl FnMut(&[pg_sys::Datum], &[bool]) -> bool,
-) {
-    // SAFETY: by contract. The receiver outlives the execution, or is not called any more after an
-    // error; so does the callback that it points at.
-    unsafe {
-        lock_relations(plan);
-        memory::in_context((*outer).es_query_cxt, || {
-            let mut receiver = receiver(&mut row);
-            let query = pg_sys::CreateQueryDesc(
-                plan,
-                (*outer).es_sourceText,
-                (*outer).es_snapshot,
-                (*outer).es_crosscheck_snapshot,
-                (&raw mut receiver).cast(),
-                (*outer).es_param_list_info,
-                (*outer).es_queryEnv,
-                0,
-            );
-            // The executor wants the query's snapshot to be the active one, whoever calls.
-            pg_sys::PushActiveSnapshot((*outer).es_snapshot);
-            pg_sys::ExecutorStart(query, 0);
-            run_to_end(query);
-            pg_sys::ExecutorFinish(query);
-            pg_sys::ExecutorEnd(query);
-            pg_sys::FreeQueryDesc(query);
-            pg_sys::PopActiveSnapshot();
-        });
-    }
+/// Takes the rows of a nested plan.
+pub trait Receive {
+    /// Takes a row's values and NULL flags, which are gone when it returns; returns whether more are
+    /// wanted. An error of PostgreSQL's goes on as one. It calls nothing that ends the transaction.
+    fn row(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) -> bool;
 }
 
-/// # Safety
-/// `query` has been started.
-unsafe fn run_to_end(query: *mut pg_sys::QueryDesc) {
-    let forward = pg_sys::ScanDirection::ForwardScanDirection;
-    // SAFETY: by contract; 0 is no limit.
-    unsafe {
-        #[cfg(not(feature = "pg18"))]
-        pg_sys::ExecutorRun(query, forward, 0, true);
-        #[cfg(feature = "pg18")]
-        pg_sys::ExecutorRun(query, forward, 0);
+/// A SELECT's plan that has been started: its relations are locked and open, the rights to them are
+/// checked (those of the current role, and of the roles that its range table names).
+///
+/// The plan sees what the query around it sees: its snapshot, parameters and transition tables. What
+/// is not ended goes with the query around it, or with the transaction.
+#[derive(Debug)]
+pub struct Nested {
+    query: *mut pg_sys::QueryDesc,
+    receiver: *mut Receiver,
+    flags: i32,
+}
+
+impl Nested {
+    /// Starts the plan, with the executor's flags of the query around it.
+    ///
+    /// # Safety
+    /// `plan` is a complete plan of a SELECT that is not changed meanwhile, `outer` the live state of
+    /// the query that is being executed.
+    pub unsafe fn start(
+        plan: *mut pg_sys::PlannedStmt,
+        outer: *mut pg_sys::EState,
+        flags: i32,
+    ) -> Self {
+        // SAFETY: by contract; what is made lives in the outer query's context.
+        unsafe {
+            lock_relations(plan);
+            memory::in_context((*outer).es_query_cxt, || {
+                let receiver = pg_sys::palloc0(size_of::<Receiver>()).cast::<Receiver>();
+                receiver.write(Receiver {
+                    public: pg_sys::DestReceiver {
+                        receiveSlot: Some(receive_slot),
+                        rStartup: Some(startup),
+                        rShutdown: Some(end),
+                        rDestroy: Some(end),
+                        mydest: pg_sys::CommandDest::DestNone,
+                    },
+                    to: None,
+                });
+                let query = pg_sys::CreateQueryDesc(
+                    plan,
+                    (*outer).es_sourceText,
+                    (*outer).es_snapshot,
+                    (*outer).es_crosscheck_snapshot,
+                    receiver.cast(),
+                    (*outer).es_param_list_info,
+                    (*outer).es_queryEnv,
+                    0,
+                );
+                // The executor wants the query's snapshot to be the active one, whoever calls.
+                pg_sys::PushActiveSnapshot((*outer).es_snapshot);
+                pg_sys::ExecutorStart(query, flags);
+                pg_sys::PopActiveSnapshot();
+                Self { query, receiver, flags }
+            })
+        }
+    }
+
+    /// Makes ready for [`hook::run_to_end`](super::hook::run_to_end), once: the rows go to `to`.
+    ///
+    /// # Safety
+    /// The outer query is live; `to` lives until [`Self::end`].
+    #[must_use]
+    pub unsafe fn prepare(&self, to: *mut dyn Receive) -> *mut pg_sys::QueryDesc {
+        // SAFETY: by contract.
+        unsafe {
+            (*self.receiver).to = Some(to);
+            pg_sys::PushActiveSnapshot((*self.query).snapshot);
+        }
+        self.query
+    }
+
+    /// Ends a plan that has run, or has not been prepared.
+    ///
+    /// # Safety
+    /// The outer query is live.
+    pub unsafe fn end(self) {
+        let explains = self.flags.cast_unsigned() & pg_sys::EXEC_FLAG_EXPLAIN_ONLY != 0;
+        // SAFETY: by contract; ended once.
+        unsafe {
+            if !explains {
+                pg_sys::ExecutorFinish(self.query);
+            }
+            pg_sys::ExecutorEnd(self.query);
+            pg_sys::FreeQueryDesc(self.query);
+            if (*self.receiver).to.is_some() {
+                pg_sys::PopActiveSnapshot();
+            }
+            pg_sys::pfree(self.receiver.cast());
+        }
     }
 }
 
@@ -66,7 +107,7 @@ unsafe fn run_to_end(query: *mut pg_sys::QueryDesc) {
 /// not seen by who locks the outer one's, if that comes from a cache.
 ///
 /// # Safety
-/// As [`run`].
+/// As [`Nested::start`].
 unsafe fn lock_relations(plan: *mut pg_sys::PlannedStmt) {
     // SAFETY: by contract.
     unsafe {
@@ -85,34 +126,22 @@ unsafe fn lock_relations(plan: *mut pg_sys::PlannedStmt) {
     }
 }
 
-/// PostgreSQL's receiver with our callback behind it.
+/// PostgreSQL's receiver with ours behind it.
 #[repr(C)]
-struct Receiver<F> {
+struct Receiver {
     public: pg_sys::DestReceiver,
-    row: *mut F,
-}
-
-fn receiver<F: FnMut(&[pg_sys::Datum], &[bool]) -> bool>(row: &mut F) -> Receiver<F> {
-    Receiver {
-        public: pg_sys::DestReceiver {
-            receiveSlot: Some(receive_slot::<F>),
-            rStartup: Some(startup),
-            rShutdown: Some(end),
-            rDestroy: Some(end),
-            mydest: pg_sys::CommandDest::DestNone,
-        },
-        row,
-    }
+    to: Option<*mut dyn Receive>,
 }
 
 #[pgrx::pg_guard]
-unsafe extern "C-unwind" fn receive_slot<F: FnMut(&[pg_sys::Datum], &[bool]) -> bool>(
+unsafe extern "C-unwind" fn receive_slot(
     slot: *mut pg_sys::TupleTableSlot,
     this: *mut pg_sys::DestReceiver,
 ) -> bool {
     // SAFETY: the executor's live slot, which after slot_getallattrs holds as many values as its
-    // descriptor has attributes; `this` is the receiver that `run` has made, with its callback.
+    // descriptor has attributes; `this` is the receiver that `start` has made.
     unsafe {
+        let Some(to) = (*this.cast::<Receiver>()).to else { return false };
         pg_sys::slot_getallattrs(slot);
         let count = usize::try_from((*(*slot).tts_tupleDescriptor).natts).unwrap_or(0);
         let (values, nulls) = if count == 0 {
@@ -123,7 +152,7 @@ unsafe extern "C-unwind" fn receive_slot<F: FnMut(&[pg_sys::Datum], &[bool]) -> 
                 std::slice::from_raw_parts((*slot).tts_isnull, count),
             )
         };
-        (*(*this.cast::<Receiver<F>>()).row)(values, nulls)
+        (*to).row(values, nulls)
     }
 }
 

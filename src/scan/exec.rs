@@ -2,24 +2,23 @@
 
 use std::ffi::CStr;
 
-use duck::RowChunk;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
 use super::batch::Batch;
 use super::drift;
 use super::explain;
-use super::plan::{Modify, ScanPlan, Shipped};
+use super::local::{Answer, Rows};
+use super::plan::{Modify, ScanPlan};
 use super::recheck;
+use super::shipping::{Shipping, Step};
 use crate::error::{Error, Result, report};
 use crate::lake::hidden;
 use crate::lake::table::LakeTable;
 use crate::pg::methods::Methods;
-use crate::pg::{acl, hook, memory, nested, nodes, slot};
-use crate::pushdown::part;
-use crate::session::{self, Around, Entry, RunningScan, access, feed, shipping};
+use crate::pg::{acl, hook, memory, nodes, slot};
+use crate::session::{self, Around, Entry, RunningScan, access, feed};
 use crate::types::parameter::Parameter;
-use crate::types::row_writer::{RowWriter, SourceColumn};
 
 pub const NODE_NAME: &CStr = c"DuckDB Scan";
 
@@ -86,7 +85,7 @@ pub unsafe fn is_in(statement: *mut pg_sys::PlannedStmt) -> bool {
 
 /// # Safety
 /// `plan` is NULL or a live plan.
-unsafe fn has_scan(plan: *mut pg_sys::Plan) -> bool {
+pub(super) unsafe fn has_scan(plan: *mut pg_sys::Plan) -> bool {
     if plan.is_null() {
         return false;
     }
@@ -146,8 +145,17 @@ pub struct ScanState {
     retried: bool,
     /// The rows of a scan that is started again with the same parameters.
     record: Option<Record>,
-    /// PostgreSQL's own answer, where DuckDB has failed before its first row.
-    local: Option<Local>,
+    /// Something is to be run by PostgreSQL before the next row can be had, or the next row is to be
+    /// asked for once more.
+    unsettled: bool,
+    /// What PostgreSQL reads for DuckDB.
+    shipping: Option<Shipping>,
+    /// What it has read.
+    shipped: Option<session::shipping::Shipped>,
+    /// PostgreSQL's own answer, where DuckDB has failed before its first row: as it is being made, and
+    /// made.
+    answer: Option<Answer>,
+    local: Option<Rows>,
     pub statistics: explain::Statistics,
 }
 
@@ -175,19 +183,30 @@ unsafe fn scan_of<'a>(node: *mut pg_sys::CustomScanState) -> Option<&'a mut Scan
 unsafe extern "C-unwind" fn begin_custom_scan(
     node: *mut pg_sys::CustomScanState,
     estate: *mut pg_sys::EState,
-    _flags: i32,
+    flags: i32,
 ) {
     // SAFETY: the executor's live structures; the state is owned by the query's context.
     unsafe {
-        let scan = report(begin(node));
+        let scan = report(begin(node, estate, flags));
         let scan = memory::own_by_context((*estate).es_query_cxt, scan);
         (*node.cast::<DuckScanState>()).scan = scan;
     }
 }
 
+/// What of the executor's flags holds for a plan within another one.
+#[cfg(any(feature = "pg14", feature = "pg15"))]
+const EXPLAIN_FLAGS: i32 = pg_sys::EXEC_FLAG_EXPLAIN_ONLY.cast_signed();
+#[cfg(not(any(feature = "pg14", feature = "pg15")))]
+const EXPLAIN_FLAGS: i32 =
+    (pg_sys::EXEC_FLAG_EXPLAIN_ONLY | pg_sys::EXEC_FLAG_EXPLAIN_GENERIC).cast_signed();
+
 /// # Safety
 /// `node` is a state that is being begun.
-unsafe fn begin(node: *mut pg_sys::CustomScanState) -> Result<ScanState> {
+unsafe fn begin(
+    node: *mut pg_sys::CustomScanState,
+    estate: *mut pg_sys::EState,
+    flags: i32,
+) -> Result<ScanState> {
     // SAFETY: by contract; the plan is one of ours.
     unsafe {
         let plan_node = (*node).ss.ps.plan.cast::<pg_sys::CustomScan>();
@@ -235,6 +254,13 @@ unsafe fn begin(node: *mut pg_sys::CustomScanState) -> Result<ScanState> {
             .iter()
             .map(|expression| pg_sys::ExecInitExpr(*expression, parent))
             .collect();
+        let ships = plan.tables().filter(|tables| !tables.shipped.is_empty());
+        let shipping = ships.map(|tables| {
+            // A recheck may not need them.
+            let starts = (*estate).es_epq_active.is_null();
+            let flags = starts.then_some(flags & EXPLAIN_FLAGS);
+            Shipping::begin(plan_node, &tables.shipped, estate, flags)
+        });
         Ok(ScanState {
             plan,
             role,
@@ -248,6 +274,10 @@ unsafe fn begin(node: *mut pg_sys::CustomScanState) -> Result<ScanState> {
             has_rows: false,
             retried: false,
             record: None,
+            unsettled: shipping.is_some(),
+            shipping,
+            shipped: None,
+            answer: None,
             local: None,
             statistics: explain::Statistics::default(),
         })
@@ -265,21 +295,60 @@ pub fn travel_entry(plan: &mut ScanPlan) -> Result<Option<Entry>> {
     Ok(Some(Entry::Tables(vec![past.table.server])))
 }
 
-/// It holds nothing to drop: errors of conditions and of the target list leave by longjmp, as they
-/// are (see [`hook`]).
+/// It holds nothing to drop: errors of conditions, of the target list, and of what PostgreSQL runs for
+/// the scan leave by longjmp, as they are (see [`hook`]).
 unsafe extern "C-unwind" fn exec_custom_scan(
     node: *mut pg_sys::CustomScanState,
 ) -> *mut pg_sys::TupleTableSlot {
     // SAFETY: the executor's live node, which has begun.
     unsafe {
         let scan_state = &raw mut (*node).ss;
-        let direct = (*scan_state).ps.qual.is_null()
-            && (*scan_state).ps.ps_ProjInfo.is_null()
-            && (*(*scan_state).ps.state).es_epq_active.is_null();
-        if direct {
-            return access_next(scan_state);
+        loop {
+            while is_unsettled(scan_state) {
+                let query = next_nested(scan_state);
+                if !query.is_null() {
+                    hook::run_to_end(query);
+                }
+            }
+            let direct = (*scan_state).ps.qual.is_null()
+                && (*scan_state).ps.ps_ProjInfo.is_null()
+                && (*(*scan_state).ps.state).es_epq_active.is_null();
+            let row = if direct {
+                access_next(scan_state)
+            } else {
+                hook::exec_scan(scan_state, Some(access_next), Some(recheck_row))
+            };
+            if !is_unsettled(scan_state) {
+                return row;
+            }
         }
-        hook::exec_scan(scan_state, Some(access_next), Some(recheck_row))
+    }
+}
+
+/// Whether something is to be done before the scan's next row.
+///
+/// # Safety
+/// As [`exec_custom_scan`].
+unsafe fn is_unsettled(node: *mut pg_sys::ScanState) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        scan_of(node.cast())
+            .is_some_and(|scan| scan.unsettled && !recheck::is_given(node, &scan.plan))
+    }
+}
+
+/// What is to run next, or NULL.
+///
+/// # Safety
+/// As [`exec_custom_scan`]; [`is_unsettled`] holds.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn next_nested(node: *mut pg_sys::ScanState) -> *mut pg_sys::QueryDesc {
+    // SAFETY: by contract.
+    unsafe {
+        match scan_of(node.cast()) {
+            Some(scan) => report(scan.settle(node)).unwrap_or(std::ptr::null_mut()),
+            None => std::ptr::null_mut(),
+        }
     }
 }
 
@@ -339,7 +408,7 @@ unsafe fn next_slot(node: *mut pg_sys::ScanState) -> *mut pg_sys::TupleTableSlot
             }
             if !report(scan.load(node)) {
                 if let Some(record) = &mut scan.record {
-                    record.whole = true;
+                    record.whole = !scan.unsettled;
                 }
                 pg_sys::ExecClearTuple(slot);
                 return slot;
@@ -353,7 +422,58 @@ impl ScanState {
         self.entry.clone()
     }
 
-    /// Loads the next chunk, starting the query at first; `false` at the end.
+    /// Does the next of what is to be done before a row can be had: returns what PostgreSQL is to run,
+    /// or `None`.
+    ///
+    /// # Safety
+    /// `node` is this scan's node; what was to run has run.
+    unsafe fn settle(
+        &mut self,
+        node: *mut pg_sys::ScanState,
+    ) -> Result<Option<*mut pg_sys::QueryDesc>> {
+        // SAFETY: by contract.
+        unsafe {
+            if let Some(answer) = &mut self.answer {
+                let query = answer.prepare();
+                if query.is_none() {
+                    self.local = self.answer.take().map(|answer| answer.end());
+                    self.unsettled = false;
+                }
+                return Ok(query);
+            }
+            match self.ship((*node).ps.state) {
+                Err(error) => self.recover(error, node).map(|()| None),
+                query => query,
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Self::settle`].
+    unsafe fn ship(
+        &mut self,
+        outer: *mut pg_sys::EState,
+    ) -> Result<Option<*mut pg_sys::QueryDesc>> {
+        if let Some(shipping) = &mut self.shipping {
+            if !self.statistics.is_running() {
+                self.statistics.start();
+                note_write(&self.plan, self.role, &self.entry)?;
+            }
+            let sql = &self.plan.sql;
+            let open = || session::shipping::open(self.role, &self.entry, sql);
+            // SAFETY: by contract.
+            match unsafe { shipping.step(outer, open)? } {
+                Step::Run(query) => return Ok(Some(query)),
+                Step::Done(shipped) => self.shipped = Some(shipped),
+            }
+            self.statistics.shipped_rows += std::mem::take(&mut shipping.rows);
+        }
+        self.unsettled = false;
+        Ok(None)
+    }
+
+    /// Loads the next chunk, starting the query at first; `false` at the end, or when the scan is
+    /// unsettled.
     ///
     /// # Safety
     /// `node` is this scan's node.
@@ -361,56 +481,69 @@ impl ScanState {
         if self.finished {
             return Ok(false);
         }
-        if let Some(modify) = self.plan.modify.clone() {
-            // SAFETY: by contract.
-            unsafe { self.modify(node, &modify)? };
-            return Ok(false);
-        }
         // SAFETY: by contract.
         unsafe {
-            let mut outcome = self.load_from_duckdb(node);
-            if let Err(error) = &outcome
-                && !self.retried
-                && !self.has_rows
-                && session::may_try_again(self.role, &self.entry, error)?
-            {
-                self.retried = true;
-                self.statistics.stop();
-                self.running = None;
-                self.drop_batch((*node).ss_ScanTupleSlot);
-                outcome = self.load_from_duckdb(node);
+            if self.plan.modify.is_some() {
+                self.modify(node)?;
+                return Ok(false);
             }
-            match outcome {
-                Err(error) if !self.has_rows && error.is_duckdbs_own() => {
-                    let Some(query) = local_query(node) else { return Err(error) };
-                    self.statistics.stop();
-                    self.running = None;
-                    self.drop_batch((*node).ss_ScanTupleSlot);
-                    self.statistics.local = Some(error.summary().to_owned());
-                    self.local = Some(Local::run(query, node, &self.plan));
-                    Ok(true)
-                }
-                outcome => outcome,
+            match self.load_from_duckdb(node) {
+                Err(error) => self.recover(error, node).map(|()| false),
+                loaded => loaded,
             }
         }
+    }
+
+    /// After an error before the first row: the query may run once more, or PostgreSQL answers itself.
+    ///
+    /// # Errors
+    /// The error, where neither is possible.
+    ///
+    /// # Safety
+    /// `node` is this scan's node.
+    unsafe fn recover(&mut self, error: Error, node: *mut pg_sys::ScanState) -> Result<()> {
+        if self.has_rows || self.plan.modify.is_some() {
+            return Err(error);
+        }
+        let again = !self.retried && session::may_try_again(self.role, &self.entry, &error)?;
+        // SAFETY: by contract.
+        unsafe {
+            if !again {
+                let query = if error.is_duckdbs_own() { local_query(node) } else { None };
+                let Some(query) = query else { return Err(error) };
+                self.answer = Some(Answer::start(query, node, &self.plan));
+                self.statistics.local = Some(error.summary().to_owned());
+            }
+            self.retried = true;
+            self.stop((*node).ss_ScanTupleSlot);
+        }
+        self.unsettled = true;
+        Ok(())
+    }
+
+    /// Stops what runs in DuckDB, and forgets what it was sent.
+    ///
+    /// # Safety
+    /// As [`Self::drop_batch`].
+    unsafe fn stop(&mut self, slot: *mut pg_sys::TupleTableSlot) {
+        self.statistics.stop();
+        self.running = None;
+        self.shipped = None;
+        if let Some(shipping) = &mut self.shipping {
+            shipping.reset();
+        }
+        // SAFETY: by contract.
+        unsafe { self.drop_batch(slot) };
     }
 
     /// Runs the statement around the scan, once.
     ///
     /// # Safety
     /// `node` is this scan's node.
-    unsafe fn modify(&mut self, node: *mut pg_sys::ScanState, modify: &Modify) -> Result<()> {
-        if self.finished {
-            return Ok(());
+    unsafe fn modify(&mut self, node: *mut pg_sys::ScanState) -> Result<()> {
+        if self.shipping.is_none() {
+            note_write(&self.plan, self.role, &self.entry)?;
         }
-        let command = std::ffi::CString::new(modify.command.as_str()).unwrap_or_default();
-        let target = feed::Target {
-            role: self.role,
-            server: pg_sys::Oid::from(modify.server),
-            lake: &modify.lake,
-            command: &command,
-        };
-        feed::note_write(&target, &self.entry, &self.plan.sql)?;
         // SAFETY: by contract.
         unsafe { self.start(node)? };
         let mut changed = 0;
@@ -497,8 +630,9 @@ impl ScanState {
             let limit = self.limit(context)?;
             pg_sys::MemoryContextReset(per_tuple);
             let sql = self.plan.final_sql(limit);
-            self.statistics.start();
-            let shipped = self.ship(node, &sql)?;
+            if self.shipped.is_none() {
+                self.statistics.start();
+            }
             let request = session::Request {
                 original: self.plan.sql.clone(),
                 sql,
@@ -509,11 +643,11 @@ impl ScanState {
                 role: self.role,
                 entry: self.entry.clone(),
             };
-            let running = match shipped {
+            let running = match self.shipped.take() {
                 None => session::start_scan(request)?,
                 Some(shipped) => {
                     let texts = self.plan.tables().map(|t| t.texts.clone()).unwrap_or_default();
-                    shipping::start_scan(request, texts, shipped)?
+                    session::shipping::start_scan(request, texts, shipped)?
                 }
             };
             let columns = running.columns().map_err(|e| self.explain_drift(e, node))?;
@@ -543,54 +677,6 @@ impl ScanState {
         }
     }
 
-    /// Reads what PostgreSQL has to give, and hands it to DuckDB.
-    ///
-    /// # Safety
-    /// `node` is this scan's node.
-    unsafe fn ship(
-        &mut self,
-        node: *mut pg_sys::ScanState,
-        sql: &str,
-    ) -> Result<Option<shipping::Shipped>> {
-        let Some(tables) = self.plan.tables().filter(|tables| !tables.shipped.is_empty()) else {
-            return Ok(None);
-        };
-        // SAFETY: by contract; the plans stand behind the scan's own data.
-        unsafe {
-            let scan = (*node).ps.plan.cast::<pg_sys::CustomScan>();
-            let plans: Vec<_> =
-                nodes::items::<pg_sys::PlannedStmt>((*scan).custom_private).skip(2).collect();
-            let estate = (*node).ps.state;
-            let mut rows = 0;
-            // What may read a lake itself needs the connection that the rows are sent by.
-            let mut early = vec![];
-            for (plan, table) in plans.iter().zip(&tables.shipped) {
-                let mut kept = vec![];
-                if runs_functions(*plan) || has_scan((**plan).planTree) {
-                    rows += write_rows(*plan, table, estate, |chunk| {
-                        kept.push(chunk);
-                        Ok(())
-                    })?;
-                    early.push(Some(kept));
-                } else {
-                    early.push(None);
-                }
-            }
-            let mut shipment = shipping::open(self.role, &self.entry, sql)?;
-            for ((plan, table), kept) in plans.into_iter().zip(&tables.shipped).zip(early) {
-                shipment.table(row_writer(table)?.logical_types())?;
-                match kept {
-                    Some(kept) => kept.into_iter().try_for_each(|chunk| shipment.append(chunk))?,
-                    None => {
-                        rows += write_rows(plan, table, estate, |chunk| shipment.append(chunk))?;
-                    }
-                }
-            }
-            self.statistics.shipped_rows += rows;
-            Ok(Some(shipment.finish()?))
-        }
-    }
-
     /// How many rows LIMIT and OFFSET can use, if they are known; wrong values are left to
     /// PostgreSQL's own Limit node.
     ///
@@ -616,6 +702,19 @@ impl ScanState {
     }
 }
 
+/// Notes that the scan is about to write, if it is.
+fn note_write(plan: &ScanPlan, role: pg_sys::Oid, entry: &Entry) -> Result<()> {
+    let Some(modify) = &plan.modify else { return Ok(()) };
+    let command = std::ffi::CString::new(modify.command.as_str()).unwrap_or_default();
+    let target = feed::Target {
+        role,
+        server: pg_sys::Oid::from(modify.server),
+        lake: &modify.lake,
+        command: &command,
+    };
+    feed::note_write(&target, entry, &plan.sql)
+}
+
 fn around(modify: Modify) -> Result<Around> {
     let table = LakeTable::load(pg_sys::Oid::from(modify.relation))?;
     let check = table.before_write(&modify.columns);
@@ -623,63 +722,6 @@ fn around(modify: Modify) -> Result<Around> {
         .in_place
         .and_then(|(sql, used)| Some((hidden::executed(&sql), table.as_declared(&used)?)));
     Ok(Around { before: modify.before, behind: modify.behind, check, in_place })
-}
-
-/// What writes the rows of a shipped relation.
-///
-/// # Errors
-/// 0A000 for a column whose values cannot be handed to DuckDB.
-pub(super) fn row_writer(table: &Shipped) -> Result<RowWriter> {
-    let columns: Vec<_> = table
-        .columns
-        .iter()
-        .map(|(name, oid, typmod)| SourceColumn {
-            name,
-            oid: pg_sys::Oid::from(*oid),
-            typmod: *typmod,
-        })
-        .collect();
-    RowWriter::new(&columns)
-}
-
-/// Runs a plan and hands its rows on; returns their number.
-///
-/// # Safety
-/// A complete plan, and the live state of the query around it.
-unsafe fn write_rows(
-    plan: *mut pg_sys::PlannedStmt,
-    table: &Shipped,
-    estate: *mut pg_sys::EState,
-    mut send: impl FnMut(RowChunk) -> Result<()>,
-) -> Result<u64> {
-    let mut writer = row_writer(table)?;
-    let mut rows = 0;
-    let mut outcome = Ok(());
-    // SAFETY: by contract; the values are of the plan's columns.
-    unsafe {
-        nested::run(plan, estate, |values, nulls| {
-            rows += 1;
-            outcome = writer.append(values, nulls).and_then(|()| match writer.take_chunk()? {
-                Some(chunk) => send(chunk),
-                None => Ok(()),
-            });
-            outcome.is_ok()
-        });
-    }
-    outcome?;
-    if let Some(chunk) = writer.finish() {
-        send(chunk)?;
-    }
-    Ok(rows)
-}
-
-/// Whether a plan runs functions that are not PostgreSQL's own: on these a plan depends.
-///
-/// # Safety
-/// A live plan.
-unsafe fn runs_functions(plan: *mut pg_sys::PlannedStmt) -> bool {
-    // SAFETY: by contract.
-    unsafe { !(*plan).invalItems.is_null() }
 }
 
 /// The scan as a query for PostgreSQL, if it has one.
@@ -697,110 +739,11 @@ unsafe fn local_query(node: *mut pg_sys::ScanState) -> Option<*mut pg_sys::Query
 
 /// The rows of an earlier run of the scan.
 struct Record {
-    rows: Local,
+    rows: Rows,
     /// That run went to its end.
     whole: bool,
     /// It is read now.
     replays: bool,
-}
-
-/// Rows of a scan in a tuplestore.
-struct Local {
-    store: *mut pg_sys::Tuplestorestate,
-    row: *mut pg_sys::TupleTableSlot,
-}
-
-impl Local {
-    /// Plans and runs the query without pushdown.
-    ///
-    /// # Safety
-    /// `query` is the plan's and left as it is; `node` is a live scan of ours.
-    unsafe fn run(
-        query: *mut pg_sys::Query,
-        node: *mut pg_sys::ScanState,
-        plan_data: &ScanPlan,
-    ) -> Self {
-        // SAFETY: by contract; what is made lives in the query's context.
-        unsafe {
-            let estate = (*node).ps.state;
-            let descriptor = (*(*node).ss_ScanTupleSlot).tts_tupleDescriptor;
-            memory::in_context((*estate).es_query_cxt, || {
-                let plan = part::without(|| {
-                    let params = (*estate).es_param_list_info;
-                    pg_sys::planner(nodes::copy(query), (*estate).es_sourceText, 0, params)
-                });
-                let rows = Self::open(node);
-                let row_type = plan_data.whole_row.then(|| {
-                    recheck::row_descriptor(plan_data, descriptor, (*estate).es_query_cxt)
-                });
-                part::without(|| {
-                    nested::run(plan, estate, |values, nulls| {
-                        let (mut values, mut nulls) = (values.to_vec(), nulls.to_vec());
-                        if let Some(row_type) = row_type {
-                            let tuple = pg_sys::heap_form_tuple(
-                                row_type,
-                                values.as_mut_ptr(),
-                                nulls.as_mut_ptr(),
-                            );
-                            values.push(pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data));
-                            nulls.push(false);
-                        }
-                        let (values, nulls) = (values.as_mut_ptr(), nulls.as_mut_ptr());
-                        pg_sys::tuplestore_putvalues(rows.store, descriptor, values, nulls);
-                        true
-                    });
-                });
-                rows
-            })
-        }
-    }
-
-    /// An empty store for rows of the scan.
-    ///
-    /// # Safety
-    /// `node` is a live scan of ours.
-    unsafe fn open(node: *mut pg_sys::ScanState) -> Self {
-        // SAFETY: by contract; what is made lives in the query's context.
-        unsafe {
-            let descriptor = (*(*node).ss_ScanTupleSlot).tts_tupleDescriptor;
-            memory::in_context((*(*node).ps.state).es_query_cxt, || Self {
-                store: pg_sys::tuplestore_begin_heap(true, false, pg_sys::work_mem),
-                row: pg_sys::MakeSingleTupleTableSlot(
-                    descriptor,
-                    &raw const pg_sys::TTSOpsMinimalTuple,
-                ),
-            })
-        }
-    }
-
-    /// Puts the next row into the scan's slot, or empties it.
-    ///
-    /// # Safety
-    /// `slot` is the scan's own virtual slot, with its own arrays.
-    unsafe fn next(&self, slot: *mut pg_sys::TupleTableSlot) -> *mut pg_sys::TupleTableSlot {
-        // SAFETY: by contract; the row's values live until the next one is read.
-        unsafe {
-            pg_sys::ExecClearTuple(slot);
-            if pg_sys::tuplestore_gettupleslot(self.store, true, false, self.row) {
-                pg_sys::slot_getallattrs(self.row);
-                let count = usize::try_from((*(*slot).tts_tupleDescriptor).natts).unwrap_or(0);
-                std::ptr::copy_nonoverlapping((*self.row).tts_values, (*slot).tts_values, count);
-                std::ptr::copy_nonoverlapping((*self.row).tts_isnull, (*slot).tts_isnull, count);
-                pg_sys::ExecStoreVirtualTuple(slot);
-            }
-            slot
-        }
-    }
-
-    /// # Safety
-    /// No slot points at its rows any more.
-    unsafe fn end(self) {
-        // SAFETY: made in `run`, ended once.
-        unsafe {
-            pg_sys::ExecDropSingleTupleTableSlot(self.row);
-            pg_sys::tuplestore_end(self.store);
-        }
-    }
 }
 
 #[pgrx::pg_guard]
@@ -809,12 +752,10 @@ unsafe extern "C-unwind" fn rescan_custom_scan(node: *mut pg_sys::CustomScanStat
     unsafe {
         pg_sys::ExecScanReScan(&raw mut (*node).ss);
         if let Some(scan) = scan_of(node) {
-            scan.statistics.stop();
-            scan.running = None;
-            scan.drop_batch((*node).ss.ss_ScanTupleSlot);
+            let slot = (*node).ss.ss_ScanTupleSlot;
+            scan.stop(slot);
             scan.finished = false;
             scan.has_rows = false;
-            let slot = (*node).ss.ss_ScanTupleSlot;
             pg_sys::ExecClearTuple(slot);
             let unchanged = (*node).ss.ps.chgParam.is_null();
             match &mut scan.local {
@@ -838,9 +779,10 @@ unsafe extern "C-unwind" fn rescan_custom_scan(node: *mut pg_sys::CustomScanStat
             }
             // Whoever starts a scan twice may start it often.
             if unchanged && scan.statistics.starts > 0 {
-                let rows = Local::open(&raw mut (*node).ss);
+                let rows = Rows::open(&raw mut (*node).ss);
                 scan.record = Some(Record { rows, whole: false, replays: false });
             }
+            scan.unsettled = scan.shipping.is_some();
         }
     }
 }
@@ -854,8 +796,10 @@ unsafe extern "C-unwind" fn end_custom_scan(node: *mut pg_sys::CustomScanState) 
             pg_sys::ExecClearTuple(slot);
         }
         if let Some(scan) = scan_of(node) {
-            scan.finish();
-            scan.drop_batch(slot);
+            scan.stop(slot);
+            if let Some(shipping) = &mut scan.shipping {
+                shipping.end();
+            }
             if let Some(local) = scan.local.take() {
                 local.end();
             }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys;
 
-use super::exec::{self, ScanState};
+use super::exec::ScanState;
+use super::shipping::row_writer;
 use crate::error::Result;
 use crate::pg::encoding;
 use crate::session;
@@ -30,6 +31,10 @@ impl Statistics {
         self.stop();
         self.starts += 1;
         self.started = Some(Instant::now());
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.started.is_some()
     }
 
     pub fn stop(&mut self) {
@@ -101,7 +106,7 @@ pub unsafe fn explain(scan: &mut ScanState, es: *mut pg_sys::ExplainState) -> Re
         let shipped = scan.plan.tables().map(|tables| tables.shipped.clone()).unwrap_or_default();
         let types = shipped
             .iter()
-            .map(|table| Ok(std::sync::Arc::clone(exec::row_writer(table)?.logical_types())))
+            .map(|table| Ok(std::sync::Arc::clone(row_writer(table)?.logical_types())))
             .collect::<Result<Vec<_>>>()?;
         let plan = session::explain(scan.role, &scan.plan.sql, &sql, scan.entry(), types)?;
         // SAFETY: live state.

@@ -29,7 +29,6 @@ pub struct Shipment {
     engine: Arc<Engine>,
     source: Source,
     role: pg_sys::Oid,
-    tables: usize,
 }
 
 /// Connects to the instance on which `role` is going to run `sql`, through `entry`.
@@ -41,7 +40,7 @@ pub fn open(role: pg_sys::Oid, entry: &Entry, sql: &str) -> Result<Shipment> {
     let (pool, wake) = parts()?;
     let source = transaction::source(&engine, sql)?;
     let loader = Loader::start(&pool, &wake, &source)?;
-    Ok(Shipment { loader, engine, source, role, tables: 0 })
+    Ok(Shipment { loader, engine, source, role })
 }
 
 /// The name of a shipment's table: the first has number 0. It needs no quotes; `temp.` may stand
@@ -52,14 +51,13 @@ pub fn table_name(number: usize) -> String {
 }
 
 impl Shipment {
-    /// Creates the next table, for the rows that come from now on.
+    /// Creates the table of this number, for the rows that come from now on.
     ///
     /// # Errors
     /// DuckDB's, about what was shipped before.
-    pub fn table(&mut self, types: &Arc<[LogicalType]>) -> Result<()> {
+    pub fn table(&mut self, number: usize, types: &Arc<[LogicalType]>) -> Result<()> {
         self.wait_for_room()?;
-        self.loader.table(TempTable::new(self.tables, Arc::clone(types)));
-        self.tables += 1;
+        self.loader.table(TempTable::new(number, Arc::clone(types)));
         Ok(())
     }
 

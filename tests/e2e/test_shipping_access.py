@@ -342,7 +342,6 @@ def test_a_cursor_of_one_role_read_by_another(connect, role, su):
     conn.rollback()
 
 
-@pytest.mark.xfail(strict=True, reason="rights to what is shipped are checked when the first row is fetched, not when the cursor is opened")
 def test_a_cursor_that_a_definer_opened(as_role, su):
     su.execute(
         "CREATE FUNCTION opens() RETURNS refcursor SECURITY DEFINER LANGUAGE plpgsql SET search_path = public AS $$ DECLARE c refcursor := 'c'; "

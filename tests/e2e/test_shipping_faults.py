@@ -126,7 +126,6 @@ def test_a_client_that_is_gone(su, conn, where):
     eventually(lambda: is_gone(running.pid), timeout=PROMPT_S)
 
 
-@pytest.mark.xfail(strict=True, reason="an error's code that is not PostgreSQL's own becomes XX000")
 def test_errors_of_the_rows_that_are_read(conn):
     statement = "SELECT count(*) FROM facts WHERE k IN (SELECT fails(k) FROM dim)"
     for _ in range(3):
@@ -170,7 +169,6 @@ def test_functions_that_use_duckdb_while_rows_are_read(conn):
     assert conn.execute("SELECT pg_temp.deep(20)").fetchone() == (0,)
 
 
-@pytest.mark.xfail(strict=True, reason="relations that are shipped are not held open, so that DDL passes below an open cursor")
 @pytest.mark.parametrize("change", ["DROP TABLE mine", "TRUNCATE mine", "ALTER TABLE mine DROP COLUMN label", "ALTER TABLE mine ALTER label TYPE int USING 1"])
 def test_what_a_cursor_will_read_is_kept(conn, change):
     conn.execute("CREATE TEMP TABLE mine AS SELECT * FROM dim; BEGIN")
