@@ -17,11 +17,12 @@ use crate::signals::BlockedSignals;
 pub struct Instance {
     raw: sys::duckdb_database,
     broken: AtomicBool,
+    writing: AtomicBool,
 }
 
 // SAFETY: a duckdb_database handle is thread-safe by DuckDB's documentation.
 unsafe impl Send for Instance {}
-// SAFETY: as above; `broken` is atomic.
+// SAFETY: as above; the flags are atomic.
 unsafe impl Sync for Instance {}
 
 /// Every configuration name that the library knows; `duckdb_set_config` itself accepts any name.
@@ -99,7 +100,7 @@ impl Instance {
                 return Err(error);
             }
         }
-        Ok(Arc::new(Self { raw, broken: AtomicBool::new(false) }))
+        Ok(Arc::new(Self { raw, broken: AtomicBool::new(false), writing: AtomicBool::new(false) }))
     }
 
     pub(crate) fn raw(&self) -> sys::duckdb_database {
@@ -117,6 +118,15 @@ impl Instance {
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
+    }
+
+    /// Notes whether a transaction that has not ended has changed a lake.
+    pub fn set_writing(&self, writing: bool) {
+        self.writing.store(writing, Ordering::Release);
+    }
+
+    pub(crate) fn is_writing(&self) -> bool {
+        self.writing.load(Ordering::Acquire)
     }
 }
 

@@ -99,6 +99,26 @@ pub unsafe fn run_to_end(query: *mut pg_sys::QueryDesc) {
     }
 }
 
+/// Writes the value of an expression to `result`, in the memory of `context` for one row. The rule of
+/// this module holds for whoever calls it.
+///
+/// # Safety
+/// `expression` and `context` are live, `result` is writable.
+pub unsafe fn evaluate(
+    expression: *mut pg_sys::ExprState,
+    context: *mut pg_sys::ExprContext,
+    result: *mut pg_sys::NullableDatum,
+) {
+    // SAFETY: by contract; an error sets the memory context by itself.
+    unsafe {
+        let Some(evaluate) = (*expression).evalfunc else { return };
+        let before = pg_sys::CurrentMemoryContext;
+        pg_sys::CurrentMemoryContext = (*context).ecxt_per_tuple_memory;
+        (*result).value = evaluate(expression, context, &raw mut (*result).isnull);
+        pg_sys::CurrentMemoryContext = before;
+    }
+}
+
 static mut PREV_POST_PARSE_ANALYZE: pg_sys::post_parse_analyze_hook_type = None;
 static mut PREV_PROCESS_UTILITY: pg_sys::ProcessUtility_hook_type = None;
 static mut PREV_PLANNER: pg_sys::planner_hook_type = None;

@@ -39,27 +39,6 @@ pub unsafe fn attribute(
     }
 }
 
-/// The value of an expression.
-///
-/// # Safety
-/// `state` and `context` are live.
-pub unsafe fn evaluate(
-    state: *mut pg_sys::ExprState,
-    context: *mut pg_sys::ExprContext,
-) -> (pg_sys::Datum, bool) {
-    let mut is_null = false;
-    // SAFETY: by contract; evalfunc is set by ExecInitExpr.
-    let value = unsafe {
-        match (*state).evalfunc {
-            Some(evaluate) => {
-                pg_sys::ffi::pg_guard_ffi_boundary(|| evaluate(state, context, &raw mut is_null))
-            }
-            None => pg_sys::Datum::null(),
-        }
-    };
-    (value, is_null)
-}
-
 /// The `ctid` of a row that has no place, in `context`.
 ///
 /// # Safety

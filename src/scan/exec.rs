@@ -11,12 +11,12 @@ use super::explain;
 use super::local::{Answer, Rows};
 use super::plan::{Modify, ScanPlan};
 use super::recheck;
-use super::shipping::{Shipping, Step};
+use super::shipping::{self, Shipping};
 use crate::error::{Error, Result, report};
 use crate::lake::hidden;
 use crate::lake::table::LakeTable;
 use crate::pg::methods::Methods;
-use crate::pg::{acl, hook, memory, nodes, slot};
+use crate::pg::{acl, hook, memory, nodes};
 use crate::session::{self, Around, Entry, RunningScan, access, feed};
 use crate::types::parameter::Parameter;
 
@@ -124,6 +124,27 @@ struct Argument {
     parameter: Parameter,
 }
 
+/// What a query is given.
+#[derive(Clone)]
+struct Inputs {
+    values: Vec<duck::Value>,
+    limit: Option<u64>,
+}
+
+/// What is to be done before a scan can go on, outside of Rust's frames.
+#[repr(C)]
+#[derive(Clone, Copy)]
+enum Step {
+    Evaluate {
+        expression: *mut pg_sys::ExprState,
+        context: *mut pg_sys::ExprContext,
+        result: *mut pg_sys::NullableDatum,
+    },
+    Run(*mut pg_sys::QueryDesc),
+    /// Nothing.
+    Rest,
+}
+
 /// The state of one scan.
 pub struct ScanState {
     pub plan: ScanPlan,
@@ -133,6 +154,12 @@ pub struct ScanState {
     arguments: Vec<Argument>,
     /// LIMIT and OFFSET.
     limits: Vec<*mut pg_sys::ExprState>,
+    /// The results of the arguments and the limits, in the expression context's memory for one row;
+    /// and how many there are so far.
+    results: Vec<pg_sys::NullableDatum>,
+    evaluated: usize,
+    /// What the results are to DuckDB.
+    inputs: Option<Inputs>,
     /// Runs between the first fetch and the end or a rescan.
     running: Option<RunningScan>,
     batch: Option<Batch>,
@@ -254,6 +281,7 @@ unsafe fn begin(
             .iter()
             .map(|expression| pg_sys::ExecInitExpr(*expression, parent))
             .collect();
+        let no_result = pg_sys::NullableDatum { value: pg_sys::Datum::null(), isnull: true };
         let ships = plan.tables().filter(|tables| !tables.shipped.is_empty());
         let shipping = ships.map(|tables| {
             // A recheck may not need them.
@@ -267,6 +295,9 @@ unsafe fn begin(
             entry,
             arguments,
             limits,
+            results: vec![no_result; expressions.len()],
+            evaluated: 0,
+            inputs: None,
             running: None,
             batch: None,
             own_arrays: None,
@@ -274,7 +305,7 @@ unsafe fn begin(
             has_rows: false,
             retried: false,
             record: None,
-            unsettled: shipping.is_some(),
+            unsettled: true,
             shipping,
             shipped: None,
             answer: None,
@@ -305,9 +336,12 @@ unsafe extern "C-unwind" fn exec_custom_scan(
         let scan_state = &raw mut (*node).ss;
         loop {
             while is_unsettled(scan_state) {
-                let query = next_nested(scan_state);
-                if !query.is_null() {
-                    hook::run_to_end(query);
+                match next_step(scan_state) {
+                    Step::Evaluate { expression, context, result } => {
+                        hook::evaluate(expression, context, result);
+                    }
+                    Step::Run(query) => hook::run_to_end(query),
+                    Step::Rest => {}
                 }
             }
             let direct = (*scan_state).ps.qual.is_null()
@@ -337,19 +371,12 @@ unsafe fn is_unsettled(node: *mut pg_sys::ScanState) -> bool {
     }
 }
 
-/// What is to run next, or NULL.
-///
 /// # Safety
 /// As [`exec_custom_scan`]; [`is_unsettled`] holds.
 #[pgrx::pg_guard]
-unsafe extern "C-unwind" fn next_nested(node: *mut pg_sys::ScanState) -> *mut pg_sys::QueryDesc {
+unsafe extern "C-unwind" fn next_step(node: *mut pg_sys::ScanState) -> Step {
     // SAFETY: by contract.
-    unsafe {
-        match scan_of(node.cast()) {
-            Some(scan) => report(scan.settle(node)).unwrap_or(std::ptr::null_mut()),
-            None => std::ptr::null_mut(),
-        }
-    }
+    unsafe { scan_of(node.cast()).map_or(Step::Rest, |scan| report(scan.settle(node))) }
 }
 
 #[pgrx::pg_guard]
@@ -422,38 +449,70 @@ impl ScanState {
         self.entry.clone()
     }
 
-    /// Does the next of what is to be done before a row can be had: returns what PostgreSQL is to run,
-    /// or `None`.
+    /// Does the next of what is to be done before a row can be had, up to what PostgreSQL is to run.
     ///
     /// # Safety
     /// `node` is this scan's node; what was to run has run.
-    unsafe fn settle(
-        &mut self,
-        node: *mut pg_sys::ScanState,
-    ) -> Result<Option<*mut pg_sys::QueryDesc>> {
+    unsafe fn settle(&mut self, node: *mut pg_sys::ScanState) -> Result<Step> {
         // SAFETY: by contract.
         unsafe {
             if let Some(answer) = &mut self.answer {
-                let query = answer.prepare();
-                if query.is_none() {
-                    self.local = self.answer.take().map(|answer| answer.end());
-                    self.unsettled = false;
+                if let Some(query) = answer.prepare() {
+                    return Ok(Step::Run(query));
                 }
-                return Ok(query);
+                self.local = self.answer.take().map(|answer| answer.end());
+                self.unsettled = false;
+                return Ok(Step::Rest);
             }
-            match self.ship((*node).ps.state) {
-                Err(error) => self.recover(error, node).map(|()| None),
-                query => query,
+            let context = (*node).ps.ps_ExprContext;
+            let arguments = self.arguments.iter().map(|argument| argument.state);
+            let mut expressions = arguments.chain(self.limits.iter().copied());
+            if let Some(expression) = expressions.nth(self.evaluated) {
+                let result = &raw mut self.results[self.evaluated];
+                self.evaluated += 1;
+                return Ok(Step::Evaluate { expression, context, result });
+            }
+            match self.prepare(node) {
+                Err(error) => self.recover(error, node).map(|()| Step::Rest),
+                step => step,
             }
         }
     }
 
     /// # Safety
+    /// As [`Self::settle`]; the results are there.
+    unsafe fn prepare(&mut self, node: *mut pg_sys::ScanState) -> Result<Step> {
+        // SAFETY: by contract.
+        unsafe {
+            if self.inputs.is_none() {
+                let memory = (*(*node).ps.ps_ExprContext).ecxt_per_tuple_memory;
+                self.inputs = Some(self.inputs(memory)?);
+            }
+            self.ship((*node).ps.state)
+        }
+    }
+
+    /// # Safety
+    /// The results are there; `memory` is where they are.
+    unsafe fn inputs(&self, memory: pg_sys::MemoryContext) -> Result<Inputs> {
+        // SAFETY: by contract; each value is of its parameter's type, and used before it is freed.
+        unsafe {
+            let values = memory::in_context(memory, || {
+                let results = self.arguments.iter().zip(&self.results);
+                let value = |(argument, result): (&Argument, &pg_sys::NullableDatum)| {
+                    argument.parameter.value(result.value, result.isnull)
+                };
+                results.map(value).collect::<Result<Vec<_>>>()
+            })?;
+            let limit = limit(&self.results[self.arguments.len()..]);
+            pg_sys::MemoryContextReset(memory);
+            Ok(Inputs { values, limit })
+        }
+    }
+
+    /// # Safety
     /// As [`Self::settle`].
-    unsafe fn ship(
-        &mut self,
-        outer: *mut pg_sys::EState,
-    ) -> Result<Option<*mut pg_sys::QueryDesc>> {
+    unsafe fn ship(&mut self, outer: *mut pg_sys::EState) -> Result<Step> {
         if let Some(shipping) = &mut self.shipping {
             if !self.statistics.is_running() {
                 self.statistics.start();
@@ -463,13 +522,13 @@ impl ScanState {
             let open = || session::shipping::open(self.role, &self.entry, sql);
             // SAFETY: by contract.
             match unsafe { shipping.step(outer, open)? } {
-                Step::Run(query) => return Ok(Some(query)),
-                Step::Done(shipped) => self.shipped = Some(shipped),
+                shipping::Step::Run(query) => return Ok(Step::Run(query)),
+                shipping::Step::Done(shipped) => self.shipped = Some(shipped),
             }
             self.statistics.shipped_rows += std::mem::take(&mut shipping.rows);
         }
         self.unsettled = false;
-        Ok(None)
+        Ok(Step::Rest)
     }
 
     /// Loads the next chunk, starting the query at first; `false` at the end, or when the scan is
@@ -616,19 +675,9 @@ impl ScanState {
     unsafe fn start(&mut self, node: *mut pg_sys::ScanState) -> Result<()> {
         // SAFETY: by contract.
         unsafe {
-            let context = (*node).ps.ps_ExprContext;
-            let per_tuple = (*context).ecxt_per_tuple_memory;
-            let values = memory::in_context(per_tuple, || {
-                self.arguments
-                    .iter()
-                    .map(|argument| {
-                        let (value, is_null) = slot::evaluate(argument.state, context);
-                        argument.parameter.value(value, is_null)
-                    })
-                    .collect::<Result<Vec<_>>>()
-            })?;
-            let limit = self.limit(context)?;
-            pg_sys::MemoryContextReset(per_tuple);
+            let Some(Inputs { values, limit }) = self.inputs.clone() else {
+                unreachable!("a scan is settled before it starts")
+            };
             let sql = self.plan.final_sql(limit);
             if self.shipped.is_none() {
                 self.statistics.start();
@@ -676,30 +725,26 @@ impl ScanState {
             drift::explain(error, &self.plan, self.role, &self.entry, range_table)
         }
     }
+}
 
-    /// How many rows LIMIT and OFFSET can use, if they are known; wrong values are left to
-    /// PostgreSQL's own Limit node.
-    ///
-    /// # Safety
-    /// `context` is the scan's expression context.
-    unsafe fn limit(&self, context: *mut pg_sys::ExprContext) -> Result<Option<u64>> {
-        let mut total = 0u64;
-        for (index, state) in self.limits.iter().enumerate() {
-            // SAFETY: by contract; both are int8.
-            let (value, is_null) = unsafe { slot::evaluate(*state, context) };
-            // An int8 Datum; a negative one is a number that no limit has.
-            let rows = i64::try_from(value.value()).ok().and_then(|rows| u64::try_from(rows).ok());
-            match (is_null, rows) {
-                // LIMIT NULL is no limit, OFFSET NULL is none.
-                (true, _) if index == 0 => return Ok(None),
-                (true, _) => {}
-                (false, Some(rows)) => total = total.saturating_add(rows),
-                (false, None) => return Ok(None),
-            }
+/// How many rows LIMIT and OFFSET can use, if they are known; wrong values are left to PostgreSQL's
+/// own Limit node. Both are int8.
+fn limit(results: &[pg_sys::NullableDatum]) -> Option<u64> {
+    let mut total = 0u64;
+    for (index, result) in results.iter().enumerate() {
+        // An int8 Datum; a negative one is a number that no limit has.
+        let rows =
+            i64::try_from(result.value.value()).ok().and_then(|rows| u64::try_from(rows).ok());
+        match (result.isnull, rows) {
+            // LIMIT NULL is no limit, OFFSET NULL is none.
+            (true, _) if index == 0 => return None,
+            (true, _) => {}
+            (false, Some(rows)) => total = total.saturating_add(rows),
+            (false, None) => return None,
         }
-        // DuckDB counts no further than an int8.
-        Ok((!self.limits.is_empty()).then_some(total.min(i64::MAX.cast_unsigned())))
     }
+    // DuckDB counts no further than an int8.
+    (!results.is_empty()).then_some(total.min(i64::MAX.cast_unsigned()))
 }
 
 /// Notes that the scan is about to write, if it is.
@@ -782,7 +827,9 @@ unsafe extern "C-unwind" fn rescan_custom_scan(node: *mut pg_sys::CustomScanStat
                 let rows = Rows::open(&raw mut (*node).ss);
                 scan.record = Some(Record { rows, whole: false, replays: false });
             }
-            scan.unsettled = scan.shipping.is_some();
+            scan.evaluated = 0;
+            scan.inputs = None;
+            scan.unsettled = true;
         }
     }
 }

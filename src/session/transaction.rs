@@ -14,6 +14,7 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use duck::driver::Control;
+use duck::policy::READS_THE_PAST;
 use duck::scan::{Remote, Scan};
 use duck::transaction::{Source, Transaction};
 use duck::{ErrorKind, quote};
@@ -50,6 +51,8 @@ struct Writes {
     level: i32,
     /// The user has said what the snapshot's message is.
     has_message: bool,
+    /// The first statement that writes has not run yet: it may still read the past.
+    is_first: bool,
 }
 
 /// What a statement does to a lake, as far as it matters to the rest of its transaction.
@@ -127,12 +130,10 @@ pub fn source(engine: &Arc<Engine>, sql: &str) -> Result<Source> {
                 "a lake cannot be used while a statement is writing rows to it",
             ));
         }
-        if open.writes.is_some() && looks_back(sql) {
-            return Err(Error::not_supported(
-                "the past of a lake cannot be read in a transaction that has written to it",
-            )
-            .detail("DuckLake would mix it with the transaction's own changes.")
-            .hint("Commit first."));
+        if open.has_changes() && looks_back(sql) {
+            return Err(Error::not_supported(READS_THE_PAST)
+                .detail("DuckLake would mix it with the transaction's own changes.")
+                .hint("Commit first."));
         }
         open.scans.retain(Remote::unbound);
         open.note_use(sql);
@@ -289,7 +290,8 @@ pub fn begin_write_of(
             lake: lake.to_owned(),
             last: write,
             level: before.as_ref().map_or(level, |before| before.level.max(level)),
-            has_message: before.is_some_and(|before| before.has_message),
+            has_message: before.as_ref().is_some_and(|before| before.has_message),
+            is_first: before.is_none_or(|before| before.is_first),
         });
     });
     Ok(())
@@ -384,6 +386,14 @@ pub fn note_interrupt(engine: &Arc<Engine>) {
 }
 
 impl Open {
+    /// Whether there may be changes when the next statement runs. Asked once for each.
+    fn has_changes(&mut self) -> bool {
+        let Some(writes) = &mut self.writes else { return false };
+        let changed = !std::mem::replace(&mut writes.is_first, false);
+        self.engine.instance().set_writing(changed);
+        changed
+    }
+
     fn note_use(&mut self, sql: &str) {
         self.uses += 1;
         for lake in self.engine.lakes_maybe_in(sql) {
@@ -565,6 +575,7 @@ fn end(aborted: bool) {
         if aborted {
             open.scans.iter().for_each(Remote::cancel);
         }
+        open.engine.instance().set_writing(false);
         in_background(open.transaction);
     }
 }

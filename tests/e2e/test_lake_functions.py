@@ -828,7 +828,12 @@ def test_the_past_is_not_read_after_a_write(lake, su, history):
         f"SELECT * FROM duckdb.table_changes('s.hist', {history['made']}, {history['updated']})",
         f"SELECT * FROM duckdb.query('FROM lk.main.hist AT (VERSION => {history['made']})') q",
         "SELECT * FROM s.hist_fixed",
+        "SELECT * FROM s.hist_view",
+        "SELECT * FROM duckdb.query('FROM lk.main.hist_view') q",
     ]
+    lake.execute(f"CREATE VIEW lk.main.hist_then AS FROM lk.main.hist AT (VERSION => {history['made']})")
+    lake.execute("CREATE VIEW lk.main.hist_view AS SELECT id FROM lk.main.hist_then")
+    su.execute("CREATE FOREIGN TABLE s.hist_view (id bigint) SERVER lk")
     su.execute(f"CREATE FOREIGN TABLE s.hist_fixed (id bigint) SERVER lk OPTIONS (table_name 'hist', version '{history['made']}')")
     other = lake.table()
     for statement in statements:
@@ -838,7 +843,47 @@ def test_the_past_is_not_read_after_a_write(lake, su, history):
             error = failure(su, statement)
             assert error.sqlstate == "0A000"
             assert "past of a lake" in error.diag.message_primary
-    su.execute("DROP FOREIGN TABLE s.hist_fixed")
+    su.execute("DROP FOREIGN TABLE s.hist_fixed, s.hist_view")
+    lake.execute("DROP VIEW lk.main.hist_view")
+    lake.execute("DROP VIEW lk.main.hist_then")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT duckdb.execute('INSERT INTO lk.main.{t} FROM lk.main.{t} AT (VERSION => {v})')",
+        "SELECT duckdb.execute('MERGE INTO lk.main.{t} AS t USING (FROM lk.main.{t} AT (VERSION => {v})) AS o ON (o.id = t.id) WHEN NOT MATCHED THEN INSERT')",
+        "INSERT INTO s.{t} SELECT * FROM duckdb.at('s.{t}', version => {v})",
+        "INSERT INTO s.{t} SELECT id, name || lower('') FROM duckdb.at('s.{t}', version => {v})",
+        "INSERT INTO s.{t} SELECT * FROM s.{t}_then",
+        "INSERT INTO s.{t} SELECT t.* FROM s.{t}_then t JOIN pg_class c ON c.relname = 'pg_class'",
+        "INSERT INTO s.{t} SELECT * FROM s.{t}_view",
+        "INSERT INTO s.{t} SELECT * FROM duckdb.query('FROM lk.main.{t} AT (VERSION => {v})') q",
+        "SELECT duckdb.create_lake_table('lk.main.{t}', 'FROM lk.main.{t}_view')",
+        "SELECT duckdb.execute('CREATE TABLE lk.main.{t} AS FROM lk.main.{t} AT (VERSION => {v})')",
+    ],
+)
+def test_one_statement_brings_back_what_was(lake, su, statement):
+    """The first statement that writes may read the past: there are no changes yet that it could be mixed with."""
+    name = lake.imported()
+    version = lake.snapshot()
+    lake.execute(f"CREATE VIEW lk.main.{name}_view AS FROM lk.main.{name} AT (VERSION => {version})")
+    su.execute(f"CREATE FOREIGN TABLE s.{name}_view (id bigint, name text) SERVER lk")
+    su.execute(f"CREATE FOREIGN TABLE s.{name}_then (id bigint, name text) SERVER lk OPTIONS (table_name '{name}', version '{version}')")
+    rows = f"SELECT * FROM s.{name} ORDER BY id"
+    before = su.execute(rows).fetchall()
+    lake.execute(f"DELETE FROM lk.main.{name} WHERE id % 3 > 0" if "MERGE" in statement else f"TRUNCATE lk.main.{name}")
+    if "lk.main.{t}'," in statement or "CREATE TABLE" in statement:
+        lake.execute(f"DROP TABLE lk.main.{name}")
+    for undone in (True, False):
+        with su.transaction(force_rollback=undone):
+            su.execute(statement.format(t=name, v=version))
+            assert su.execute(rows).fetchall() == before
+            for past in (f"s.{name}_then", f"s.{name}_view"):
+                with pytest.raises(psycopg.errors.FeatureNotSupported, match="past of a lake"), su.transaction():
+                    su.execute(f"SELECT * FROM {past}")
+    assert su.execute(rows).fetchall() == before
+    su.execute(f"DROP FOREIGN TABLE s.{name}, s.{name}_then, s.{name}_view")
 
 
 def test_the_past_stands_in_stored_queries(lake, su, history):

@@ -140,6 +140,22 @@ def test_errors_of_the_rows_that_are_read(conn):
     assert conn.execute("SELECT pg_temp.catch()").fetchone() == (5,)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT count(*) FROM facts WHERE k = fails(3)",
+        "SELECT * FROM facts ORDER BY id LIMIT (SELECT fails(3))",
+        "SELECT * FROM duckdb.query('SELECT $1 AS a', fails(3))",
+        "SELECT (SELECT count(*) FROM facts f WHERE f.k = fails(d.k)) FROM dim d",
+    ],
+)
+def test_errors_of_the_values_that_are_given(conn, statement):
+    for _ in range(2):
+        error = failure(conn, statement)
+        assert error.sqlstate == "P0042" and "PL/pgSQL function fails(integer) line 1 at RAISE" in error.diag.context
+        check_usable(conn)
+
+
 def test_functions_that_catch_errors_while_rows_are_read(conn):
     conn.execute(
         "CREATE FUNCTION pg_temp.catching(int) RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN "

@@ -19,11 +19,16 @@ struct View {
 /// Views of views that stand deeper are refused.
 const MAX_DEPTH: usize = 16;
 
+/// DuckLake would mix the past with the transaction's own changes.
+pub const READS_THE_PAST: &str =
+    "the past of a lake cannot be read in a transaction that has written to it";
+
 /// Checks the views that a statement of this verdict reads. To be called in the transaction in which
 /// the statement is bound, so that both see the same views.
 ///
 /// # Errors
-/// [`ErrorKind::NotAllowed`] naming the view; DuckDB's own, when the lake cannot be read.
+/// [`ErrorKind::NotAllowed`] naming the view; [`ErrorKind::NotSupported`] for one that reads the past of
+/// a lake while a transaction is writing; DuckDB's own, when the lake cannot be read.
 pub fn check_views(connection: &Connection, policy: &Policy, verdict: &Verdict) -> Result<()> {
     let mut names: Vec<_> = verdict.relations.iter().map(|name| (name.clone(), 0)).collect();
     let mut travels = verdict.travels;
@@ -45,6 +50,9 @@ pub fn check_views(connection: &Connection, policy: &Policy, verdict: &Verdict) 
                 if !names.iter().any(|(known, _)| *known == name) {
                     names.push((name, depth + 1));
                 }
+            }
+            if read.travels && connection.instance().is_writing() {
+                return Err(Error::new(ErrorKind::NotSupported, READS_THE_PAST));
             }
             if read.travels && !travels {
                 travels = true;
