@@ -42,6 +42,17 @@ pub fn is_short(first: u8) -> bool {
     if cfg!(target_endian = "big") { first & 0x80 != 0 } else { first & 1 != 0 }
 }
 
+/// Whether a value is neither compressed nor external, by its first byte.
+#[inline]
+#[must_use]
+pub fn is_plain(first: u8) -> bool {
+    if cfg!(target_endian = "big") {
+        first & 0xc0 == 0 || first > 0x80
+    } else {
+        first & 3 == 0 || (first & 1 == 1 && first != 1)
+    }
+}
+
 /// The length of such a value, header included, by the bytes of its header.
 #[inline]
 #[must_use]
@@ -59,6 +70,23 @@ pub fn total_length(byte: impl Fn(usize) -> u8) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn compressed_and_external_values_are_not_plain() {
+        let big = cfg!(target_endian = "big");
+        for payload in [0, 1, 126] {
+            assert!(is_plain(short_header(payload).unwrap()));
+        }
+        for total in [4, 5, 127, 128, 70_000, MAX_LENGTH] {
+            let mut header = long_header(total).unwrap();
+            assert!(is_plain(header[0]));
+            // `VARATT_IS_4B_C`: bits 01 behind (before, on big-endian machines) the length.
+            header[0] |= if big { 0x40 } else { 2 };
+            assert!(!is_plain(header[0]));
+        }
+        // `VARATT_IS_1B_E`.
+        assert!(!is_plain(if big { 0x80 } else { 1 }));
+    }
 
     #[test]
     fn headers_hold_the_total_length() {

@@ -300,7 +300,10 @@ pub unsafe fn fixed<const N: usize>(datum: Datum) -> [u8; N] {
 pub unsafe fn payload<'a>(datum: Datum) -> &'a [u8] {
     // SAFETY: by contract; the result has a short header or a plain long one.
     unsafe {
-        let start = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr()).cast::<u8>();
+        let mut start = datum.cast_mut_ptr::<u8>();
+        if !varlena::is_plain(*start) {
+            start = pg_sys::pg_detoast_datum_packed(start.cast()).cast::<u8>();
+        }
         let total = varlena::total_length(|at| *start.add(at));
         let header = if varlena::is_short(*start) { 1 } else { varlena::LONG_HEADER };
         std::slice::from_raw_parts(start.add(header), total - header)
