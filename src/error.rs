@@ -312,7 +312,7 @@ fn classify_catalog_error(error: &duck::Error) -> Option<(SqlState, &'static str
     }
 }
 
-/// Whether a lake's catalog cannot be reached or read, which may be that of a lake other than the one
+/// Whether a lake's catalog cannot be reached, which may be that of a lake other than the one
 /// that the statement is about.
 #[must_use]
 pub fn is_of_a_catalog(error: &duck::Error) -> bool {
@@ -320,8 +320,7 @@ pub fn is_of_a_catalog(error: &duck::Error) -> bool {
         classify_catalog_error(error),
         Some((
             SqlState::ERRCODE_CONNECTION_FAILURE
-                | SqlState::ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION
-                | SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                | SqlState::ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
             _
         ))
     )

@@ -90,10 +90,10 @@ pub unsafe fn exec_scan(
 /// `query` comes from [`Nested::prepare`](super::nested::Nested::prepare).
 pub unsafe fn run_to_end(query: *mut pg_sys::QueryDesc) {
     let forward = pg_sys::ScanDirection::ForwardScanDirection;
-    // SAFETY: by contract; 0 is no limit.
+    // SAFETY: by contract; 0 is no limit, and it may run again.
     unsafe {
         #[cfg(not(feature = "pg18"))]
-        bare::ExecutorRun(query, forward, 0, true);
+        bare::ExecutorRun(query, forward, 0, false);
         #[cfg(feature = "pg18")]
         bare::ExecutorRun(query, forward, 0);
     }

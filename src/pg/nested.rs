@@ -21,6 +21,7 @@ pub struct Nested {
     query: *mut pg_sys::QueryDesc,
     receiver: *mut Receiver,
     flags: i32,
+    has_run: bool,
 }
 
 impl Nested {
@@ -63,26 +64,40 @@ impl Nested {
                 pg_sys::PushActiveSnapshot((*outer).es_snapshot);
                 pg_sys::ExecutorStart(query, flags);
                 pg_sys::PopActiveSnapshot();
-                Self { query, receiver, flags }
+                Self { query, receiver, flags, has_run: false }
             })
         }
     }
 
-    /// Makes ready for [`hook::run_to_end`](super::hook::run_to_end), once: the rows go to `to`.
+    /// Makes ready for [`hook::run_to_end`](super::hook::run_to_end), and for [`Self::has_run`] behind
+    /// it: the rows go to `to`.
     ///
     /// # Safety
-    /// The outer query is live; `to` lives until [`Self::end`].
+    /// The outer query is live; `to` lives until the plan has run.
     #[must_use]
-    pub unsafe fn prepare(&self, to: *mut dyn Receive) -> *mut pg_sys::QueryDesc {
+    pub unsafe fn prepare(&mut self, to: *mut dyn Receive) -> *mut pg_sys::QueryDesc {
         // SAFETY: by contract.
         unsafe {
             (*self.receiver).to = Some(to);
             pg_sys::PushActiveSnapshot((*self.query).snapshot);
+            if std::mem::replace(&mut self.has_run, true) {
+                pg_sys::ExecutorRewind(self.query);
+            }
         }
         self.query
     }
 
-    /// Ends a plan that has run, or has not been prepared.
+    /// # Safety
+    /// The plan has run since [`Self::prepare`].
+    pub unsafe fn has_run(&mut self) {
+        // SAFETY: by contract.
+        unsafe {
+            (*self.receiver).to = None;
+            pg_sys::PopActiveSnapshot();
+        }
+    }
+
+    /// Ends a plan that does not run at the moment.
     ///
     /// # Safety
     /// The outer query is live.
@@ -95,9 +110,6 @@ impl Nested {
             }
             pg_sys::ExecutorEnd(self.query);
             pg_sys::FreeQueryDesc(self.query);
-            if (*self.receiver).to.is_some() {
-                pg_sys::PopActiveSnapshot();
-            }
             pg_sys::pfree(self.receiver.cast());
         }
     }

@@ -150,6 +150,8 @@ pub struct ScanState {
     pub plan: ScanPlan,
     /// Who runs it, whoever fetches.
     pub role: pg_sys::Oid,
+    /// Who began it.
+    identity: acl::Identity,
     entry: Entry,
     arguments: Vec<Argument>,
     /// LIMIT and OFFSET.
@@ -292,6 +294,7 @@ unsafe fn begin(
         Ok(ScanState {
             plan,
             role,
+            identity: acl::Identity::current(),
             entry,
             arguments,
             limits,
@@ -516,10 +519,11 @@ impl ScanState {
         if let Some(shipping) = &mut self.shipping {
             if !self.statistics.is_running() {
                 self.statistics.start();
-                note_write(&self.plan, self.role, &self.entry)?;
             }
-            let sql = &self.plan.sql;
-            let open = || session::shipping::open(self.role, &self.entry, sql);
+            let open = || {
+                note_write(&self.plan, self.role, &self.entry)?;
+                session::shipping::open(self.role, &self.entry, &self.plan.sql)
+            };
             // SAFETY: by contract.
             match unsafe { shipping.step(outer, open)? } {
                 shipping::Step::Run(query) => return Ok(Step::Run(query)),
@@ -567,14 +571,17 @@ impl ScanState {
         let again = !self.retried && session::may_try_again(self.role, &self.entry, &error)?;
         // SAFETY: by contract.
         unsafe {
-            if !again {
-                let query = if error.is_duckdbs_own() { local_query(node) } else { None };
-                let Some(query) = query else { return Err(error) };
-                self.answer = Some(Answer::start(query, node, &self.plan));
-                self.statistics.local = Some(error.summary().to_owned());
+            let local = local_query(node).filter(|_| !again && error.is_duckdbs_own());
+            if !again && local.is_none() {
+                return Err(error);
             }
             self.retried = true;
             self.stop((*node).ss_ScanTupleSlot);
+            if let Some(query) = local {
+                let start = || Answer::start(query, node, &self.plan);
+                self.answer = Some(self.identity.run(start));
+                self.statistics.local = Some(error.summary().to_owned());
+            }
         }
         self.unsettled = true;
         Ok(())

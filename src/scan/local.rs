@@ -112,9 +112,12 @@ impl Answer {
 
     /// # Safety
     /// It has run.
-    pub unsafe fn end(self) -> Rows {
+    pub unsafe fn end(mut self) -> Rows {
         // SAFETY: by contract.
-        unsafe { self.nested.end() };
+        unsafe {
+            self.nested.has_run();
+            self.nested.end();
+        }
         self.sink.rows
     }
 }

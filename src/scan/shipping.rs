@@ -18,7 +18,7 @@ pub struct Shipping {
     /// How many of them have been read, or are being read.
     position: usize,
     shipment: Option<Shipment>,
-    running: Option<(Nested, Box<Sink>)>,
+    running: Option<Box<Sink>>,
     /// The rows of those that were read before the shipment began.
     kept: Vec<(usize, Vec<RowChunk>)>,
     /// How many rows have been read.
@@ -30,7 +30,7 @@ struct Source {
     table: Table,
     /// What may read a lake itself needs the connection that the rows are sent by.
     comes_first: bool,
-    /// Started when the scan began; it runs once.
+    /// Started when the scan began, or when first needed; it runs as often as the scan.
     started: Option<Nested>,
 }
 
@@ -87,8 +87,10 @@ impl Shipping {
     ) -> Result<Step> {
         // SAFETY: by contract.
         unsafe {
-            if let Some((nested, sink)) = self.running.take() {
-                nested.end();
+            if let Some(sink) = self.running.take() {
+                if let Some(nested) = &mut self.sources[sink.at].started {
+                    nested.has_run();
+                }
                 self.take(*sink)?;
             }
             let next = self.order.get(self.position).copied();
@@ -113,10 +115,10 @@ impl Shipping {
                 shipment.table(at, writer.logical_types())?;
             }
             let shipment = self.shipment.take();
-            let started = source.started.take();
-            let nested = started.unwrap_or_else(|| Nested::start(source.plan, outer, 0));
+            let start = || Nested::start(source.plan, outer, 0);
+            let nested = source.started.get_or_insert_with(start);
             let sink = Sink { at, writer, rows: 0, shipment, kept: vec![], error: None };
-            let (nested, sink) = self.running.insert((nested, Box::new(sink)));
+            let sink = self.running.insert(Box::new(sink));
             Ok(Step::Run(nested.prepare(&raw mut **sink)))
         }
     }

@@ -78,7 +78,7 @@ impl Engine {
         self.instance.is_broken() || self.is_crowded()
     }
 
-    /// Notes that a catalog cannot be reached or read. DuckDB asks all attached lakes for their views,
+    /// Notes that a catalog cannot be reached. DuckDB asks all attached lakes for their views,
     /// so that may be a lake that the statement does not name: the next statement has an instance
     /// with its own lakes only.
     pub fn note_unreachable(&self) {
@@ -379,6 +379,9 @@ impl Engine {
         };
         let mut types = HashMap::new();
         let mut type_of = |text: String| -> Option<LogicalType> {
+            if !is_plain_type(&text) {
+                return None;
+            }
             let known = types.entry(text).or_insert_with_key(|text| {
                 let [column] = &*columns_of(&format!("SELECT CAST(NULL AS {text})")).ok()? else {
                     return None;
@@ -512,6 +515,54 @@ fn rows_of(rows: Rows) -> Result<Vec<TextRow>> {
         }
     }
     Ok(found)
+}
+
+/// Whether a text that DuckDB gives for a type is made of the names of its own types. Others may hold
+/// what somebody else has written, as it is: an enum of a PostgreSQL catalog goes by its name there.
+fn is_plain_type(text: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "BIGINT",
+        "BIT",
+        "BLOB",
+        "BOOLEAN",
+        "DATE",
+        "DECIMAL",
+        "DOUBLE",
+        "FLOAT",
+        "GEOMETRY",
+        "HUGEINT",
+        "INTEGER",
+        "INTERVAL",
+        "JSON",
+        "MAP",
+        "SMALLINT",
+        "TIME",
+        "TIMESTAMP",
+        "TIMESTAMP_MS",
+        "TIMESTAMP_NS",
+        "TIMESTAMP_S",
+        "TINYINT",
+        "UBIGINT",
+        "UHUGEINT",
+        "UINTEGER",
+        "USMALLINT",
+        "UTINYINT",
+        "UUID",
+        "VARCHAR",
+        "VARIANT",
+        "WITH",
+        "ZONE",
+    ];
+    let is_symbol = |c: char| matches!(c, '(' | ')' | '[' | ']' | ',' | ' ');
+    let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+    let mut depth = 0_i32;
+    let balanced = text.chars().all(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        depth >= 0
+    });
+    balanced
+        && depth == 0
+        && text.split(is_symbol).all(|word| is_number(word) || NAMES.contains(&word))
 }
 
 /// The names of a query's columns, and their types as DuckDB writes them.

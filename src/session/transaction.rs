@@ -42,6 +42,8 @@ struct Open {
     read: Vec<String>,
     /// What it has read was another snapshot than one that would be read now.
     lost: bool,
+    /// A catalog could not be reached after the transaction had begun to write.
+    unreachable: bool,
 }
 
 struct Writes {
@@ -154,6 +156,7 @@ pub fn source(engine: &Arc<Engine>, sql: &str) -> Result<Source> {
                 uses: 0,
                 read: vec![],
                 lost: false,
+                unreachable: false,
             };
             open.note_use(sql);
             OPEN.with_borrow_mut(|all| all.push(open));
@@ -364,9 +367,14 @@ pub fn note_error(engine: &Arc<Engine>, error: &duck::Error) {
     note_unreachable(engine, error);
 }
 
-/// A transaction that has written cannot go on with another instance.
-fn note_unreachable(engine: &Engine, error: &duck::Error) {
-    if is_of_a_catalog(error) && !has_written() {
+/// A transaction that has written cannot go on with another instance; the next one can.
+fn note_unreachable(engine: &Arc<Engine>, error: &duck::Error) {
+    if !is_of_a_catalog(error) {
+        return;
+    }
+    if has_written() {
+        with(engine, |open| open.unreachable = true);
+    } else {
         engine.note_unreachable();
     }
 }
@@ -512,6 +520,7 @@ fn commit() -> Result<()> {
     })
     .map_err(|error| error.in_lake(&lake))?;
     hold_until_commit();
+    engine.instance().set_writing(false);
     // Nothing is left to be undone.
     OPEN.with_borrow_mut(|all| all.retain(|open| !Arc::ptr_eq(&open.engine, &engine)));
     Ok(())
@@ -576,6 +585,9 @@ fn end(aborted: bool) {
             open.scans.iter().for_each(Remote::cancel);
         }
         open.engine.instance().set_writing(false);
+        if open.unreachable {
+            open.engine.note_unreachable();
+        }
         in_background(open.transaction);
     }
 }

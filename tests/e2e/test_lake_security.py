@@ -772,6 +772,31 @@ def test_an_inlined_table_that_the_reader_may_not_read(connect, member, su, atta
         su.execute(f"ALTER {who} OPTIONS (SET user '{lake.user}')")
 
 
+TYPE_NAMES = ["INTEGER)FROM range(3)--", "INTEGER) AS a, (1", "INTEGER); SELECT (1", "select"]
+
+
+@pytest.mark.parametrize("name", TYPE_NAMES)
+def test_import_runs_no_names_of_types(connect, su, lake, attacker, name):
+    """DuckDB writes a type of a PostgreSQL catalog by its name there, as it is."""
+    quoted = '"' + name.replace('"', '""') + '"'
+    with lake.catalog() as catalog:
+        catalog.execute(f"CREATE TYPE cat.{quoted} AS ENUM ('a', 'b')")
+    su.execute("CREATE SCHEMA typed")
+    try:
+        with lake.client() as client:
+            client.execute(f"CREATE VIEW lk.main.evil_type AS SELECT CAST('a' AS __ducklake_metadata_lk.cat.{quoted}) AS a")
+        conn = connect()
+        described = conn.execute(query("SELECT column_type FROM (DESCRIBE FROM lk.main.evil_type)")).fetchall()
+        assert described == [(name,)]
+        conn.execute("IMPORT FOREIGN SCHEMA main LIMIT TO (evil_type) FROM SERVER lk INTO typed")
+        columns = su.execute("SELECT attname, atttypid::regtype::text FROM pg_attribute WHERE attrelid = to_regclass('typed.evil_type') AND attnum > 0").fetchall()
+        assert columns in ([], [("a", "text")])
+    finally:
+        su.execute("DROP SCHEMA typed CASCADE")
+        with lake.catalog() as catalog:
+            catalog.execute(f"DROP TYPE cat.{quoted} CASCADE")
+
+
 def test_a_writer_who_may_only_read_the_catalog(connect, member, su, poor, lake):
     name = member(f"EXECUTE ON FUNCTION {EXECUTE}", usage=True)
     su.execute(f"ALTER USER MAPPING FOR {name_of(name)} SERVER lk OPTIONS (SET user '{poor}')")

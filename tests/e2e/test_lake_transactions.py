@@ -794,6 +794,17 @@ def test_a_lake_that_is_down_does_not_block_others(conn, restarting, table, firs
         conn.execute("DROP SERVER beside CASCADE")
 
 
+def test_a_session_that_only_writes_gets_rid_of_a_lake_that_is_down(conn, restarting, table):
+    execute(conn, f"CREATE TABLE {restarting.name}.main.t AS SELECT 1 AS id")
+    t = table(1)
+    assert t.ids(conn) == [0]
+    restarting.catalog.stop("immediate")
+    failed = [failure(conn, f"INSERT INTO {t.name} VALUES (1)").sqlstate]
+    t.insert(conn, 1)
+    t.insert(conn, 2)
+    assert failed[0][:2] == "08" and t.committed() == [0, 1, 2]
+
+
 # ---- a catalog in the same database
 
 

@@ -354,6 +354,17 @@ def test_a_cursor_that_a_definer_opened(as_role, su):
         assert conn.execute("FETCH 2 FROM c").fetchall() == [(0,), (1,)]
 
 
+def test_a_cursor_that_a_definer_opened_and_that_ships_often(as_role, su):
+    su.execute(
+        "CREATE FUNCTION opens_often() RETURNS refcursor SECURITY DEFINER LANGUAGE plpgsql SET search_path = public SET enable_material = off AS $$ DECLARE c refcursor := 'c'; "
+        "BEGIN OPEN c FOR SELECT g, rows FROM (SELECT n + (random() * 0)::int AS g FROM generate_series(1, 5) n OFFSET 0) s LEFT JOIN (SELECT count(*) AS rows FROM facts f JOIN dim USING (k) OFFSET 0) t ON g >= 0; RETURN c; END $$"
+    )
+    conn = as_role()
+    with conn.transaction():
+        conn.execute("SELECT opens_often()")
+        assert [conn.execute("FETCH 1 FROM c").fetchone() for _ in range(5)] == [(n, 500) for n in range(1, 6)]
+
+
 def test_what_a_view_hides_stays_hidden(as_role, su):
     """A view whose own column keeps it from being shipped whole: its relations are shipped one by one."""
     su.execute("TRUNCATE members; CREATE VIEW mine AS SELECT d.k, d.label, NULL::jsonb AS j FROM dim d JOIN members m ON m.k = d.k AND m.name = current_user")

@@ -193,6 +193,17 @@ def test_what_a_cursor_will_read_is_kept(conn, change):
     conn.execute("ROLLBACK")
 
 
+def test_what_a_cursor_reads_again_is_kept(conn):
+    conn.execute("CREATE TEMP TABLE mine AS SELECT * FROM dim; BEGIN; SET LOCAL enable_material = off")
+    conn.execute("DECLARE c CURSOR FOR SELECT g, rows FROM (SELECT n + (random() * 0)::int AS g FROM generate_series(1, 5) n OFFSET 0) s LEFT JOIN (SELECT count(*) AS rows FROM facts f JOIN mine USING (k) OFFSET 0) t ON g >= 0")
+    assert conn.execute("FETCH 1 FROM c").fetchone() == (1, 500)
+    conn.execute("SAVEPOINT s")
+    assert sqlstate_of(conn, "DROP TABLE mine") == "55006"
+    conn.execute("ROLLBACK TO s")
+    assert conn.execute("FETCH ALL FROM c").fetchall() == [(n, 500) for n in range(2, 6)]
+    conn.execute("ROLLBACK")
+
+
 def test_a_cursor_outlives_the_instance(conn):
     conn.execute("BEGIN")
     conn.execute("DECLARE c CURSOR FOR SELECT f.id FROM facts f JOIN dim USING (k) ORDER BY 1")

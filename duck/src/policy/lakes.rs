@@ -2,7 +2,8 @@
 //! paths of files. Views are in [`super::views`].
 
 use super::lexer::{Kind, Token, tokens};
-use super::views::texts;
+use super::views::{READS_THE_PAST, texts};
+use super::walk::Found;
 use super::{Lake, Policy, Verdict, VerdictKind, check, check_listing, check_views};
 use super::{functions, not_allowed};
 use crate::connection::Connection;
@@ -62,10 +63,34 @@ fn check_paths(connection: &Connection, lake: &Lake) -> Result<()> {
 /// As [`check_target`].
 pub(super) fn prepare_unchecked(connection: &Connection, policy: &Policy, sql: &str) -> Result<()> {
     if policy.may_name_lake(sql) {
+        check_past(connection, policy, sql)?;
         // A text that names places itself may hold patterns.
         return prepare_write(connection, policy, sql, sql.contains("://"));
     }
     connection.take_paths_literally(false)
+}
+
+/// Refuses a text that reads the past of a lake, itself or by a view, after writes.
+fn check_past(connection: &Connection, policy: &Policy, sql: &str) -> Result<()> {
+    if !connection.instance().is_writing() {
+        return Ok(());
+    }
+    let tokens = tokens(sql)?;
+    let is_at = |three: &[Token]| {
+        three[0].is_word("at")
+            && three[1].is_symbol('(')
+            && (three[2].is_word("version") || three[2].is_word("timestamp"))
+    };
+    let verdict = Verdict {
+        relations: tokens.iter().filter_map(Token::name).map(str::to_lowercase).collect(),
+        lakes: policy.lakes_maybe_in(sql).map(str::to_owned).collect(),
+        travels: tokens.windows(3).any(is_at),
+        ..Found::other().verdict
+    };
+    match check_views(connection, policy, &verdict) {
+        Err(error) if error.message() == READS_THE_PAST => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Checks what others have stored with the tables that a statement writes to: those behind INTO and

@@ -30,6 +30,10 @@ pub const READS_THE_PAST: &str =
 /// [`ErrorKind::NotAllowed`] naming the view; [`ErrorKind::NotSupported`] for one that reads the past of
 /// a lake while a transaction is writing; DuckDB's own, when the lake cannot be read.
 pub fn check_views(connection: &Connection, policy: &Policy, verdict: &Verdict) -> Result<()> {
+    let is_writing = connection.instance().is_writing();
+    if verdict.travels && is_writing {
+        return Err(Error::new(ErrorKind::NotSupported, READS_THE_PAST));
+    }
     let mut names: Vec<_> = verdict.relations.iter().map(|name| (name.clone(), 0)).collect();
     let mut travels = verdict.travels;
     let looked = |lake: &String| Looked::new(connection, policy, lake, travels);
@@ -51,7 +55,7 @@ pub fn check_views(connection: &Connection, policy: &Policy, verdict: &Verdict) 
                     names.push((name, depth + 1));
                 }
             }
-            if read.travels && connection.instance().is_writing() {
+            if read.travels && is_writing {
                 return Err(Error::new(ErrorKind::NotSupported, READS_THE_PAST));
             }
             if read.travels && !travels {

@@ -144,6 +144,10 @@ pub fn walk(
     Ok(walk.found)
 }
 
+/// The functions of DuckLake's that tell what has changed.
+const CHANGES: &[&str] =
+    &["ducklake_table_changes", "ducklake_table_deletions", "ducklake_table_insertions"];
+
 impl<'d, 'a> Walk<'_, 'd, 'a> {
     fn visit(&mut self, item: Item<'d, 'a>, depth: Depth) -> Result<()> {
         match item.kind() {
@@ -345,13 +349,14 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
         Ok(())
     }
 
-    /// The first argument of DuckLake's functions is the lake.
+    /// The first argument of DuckLake's functions is the lake. Some read what it was.
     fn lake_argument(&mut self, function: Item<'d, 'a>, name: &str) -> Result<()> {
         let mut arguments = function.get("children").into_iter().flat_map(Item::children);
         let lake = arguments.next().and_then(constant_text);
         match lake.and_then(|lake| self.policy.lake(lake)) {
             Some(lake) => {
                 self.found.verdict.lakes.push(lake.to_owned());
+                self.found.verdict.travels |= CHANGES.contains(&name);
                 Ok(())
             }
             None if !self.policy.sandboxed => Ok(()),
