@@ -126,12 +126,6 @@ impl Scan {
         self.0.room.notify_one();
     }
 
-    /// Whether nothing is left to do for DuckDB.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.0.state.lock().end.is_some()
-    }
-
     /// Somebody who may outlive the scan and asks for [`Scan::unbound`].
     #[must_use]
     pub fn remote(&self) -> Remote {

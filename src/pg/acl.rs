@@ -11,34 +11,6 @@ pub fn current_role() -> pg_sys::Oid {
     unsafe { pg_sys::GetUserId() }
 }
 
-/// Who runs something, and under which restrictions (a function's SECURITY DEFINER, maintenance).
-#[derive(Clone, Copy)]
-pub struct Identity {
-    role: pg_sys::Oid,
-    context: i32,
-}
-
-impl Identity {
-    #[must_use]
-    pub fn current() -> Self {
-        let mut found = Self { role: pg_sys::InvalidOid, context: 0 };
-        // SAFETY: reads globals.
-        unsafe { pg_sys::GetUserIdAndSecContext(&raw mut found.role, &raw mut found.context) };
-        found
-    }
-
-    /// Does something as this one. After an error the end of the (sub)transaction restores who was.
-    pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
-        let before = Self::current();
-        // SAFETY: an identity that was current in this transaction.
-        unsafe { pg_sys::SetUserIdAndSecContext(self.role, self.context) };
-        let done = work();
-        // SAFETY: as above.
-        unsafe { pg_sys::SetUserIdAndSecContext(before.role, before.context) };
-        done
-    }
-}
-
 #[must_use]
 pub fn is_superuser(role: pg_sys::Oid) -> bool {
     // SAFETY: a catalog look-up.

@@ -150,8 +150,6 @@ pub struct ScanState {
     pub plan: ScanPlan,
     /// Who runs it, whoever fetches.
     pub role: pg_sys::Oid,
-    /// Who began it.
-    identity: acl::Identity,
     entry: Entry,
     arguments: Vec<Argument>,
     /// LIMIT and OFFSET.
@@ -294,7 +292,6 @@ unsafe fn begin(
         Ok(ScanState {
             plan,
             role,
-            identity: acl::Identity::current(),
             entry,
             arguments,
             limits,
@@ -578,8 +575,7 @@ impl ScanState {
             self.retried = true;
             self.stop((*node).ss_ScanTupleSlot);
             if let Some(query) = local {
-                let start = || Answer::start(query, node, &self.plan);
-                self.answer = Some(self.identity.run(start));
+                self.answer = Some(Answer::start(query, node, &self.plan));
                 self.statistics.local = Some(error.summary().to_owned());
             }
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use duck::appender::TempTable;
 use duck::driver::Control;
 use duck::open::{self, Extension, OpenSpec};
-use duck::policy::{self, Policy};
+use duck::policy::{self, Policy, Verdict};
 use duck::statement::Rows;
 use duck::transaction::{Lease, Source};
 use duck::{
@@ -136,7 +136,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Refuses what the role may not run, whatever the text.
+    /// Refuses what the role may not run, whatever the text; returns what `sql` uses.
     fn check(
         &self,
         connection: &Connection,
@@ -144,18 +144,18 @@ impl Engine {
         sql: &str,
         values: &[Value],
         entry: &Entry,
-    ) -> Result<()> {
+    ) -> Result<Verdict> {
         let verdict = policy::check_query(connection, &self.policy, sql, values)?;
         policy::admit(connection, &self.policy, &verdict)?;
-        let Entry::Readers(allowed) = entry else { return Ok(()) };
-        let verdict = if original == sql {
-            verdict
+        let Entry::Readers(allowed) = entry else { return Ok(verdict) };
+        let reader = if original == sql {
+            verdict.bare_reader.clone()
         } else {
             // A bare reader has no parameters.
-            policy::check_query(connection, &self.policy, original, &[])?
+            policy::check_query(connection, &self.policy, original, &[])?.bare_reader
         };
-        match verdict.bare_reader {
-            Some(reader) if allowed.contains(&reader) => Ok(()),
+        match reader {
+            Some(reader) if allowed.contains(&reader) => Ok(verdict),
             _ => Err(Error::new(
                 ErrorKind::NotAllowed,
                 "permission denied for function duckdb.query",
@@ -242,8 +242,7 @@ impl Engine {
         if let Some(Around { before, behind, check, in_place }) = &request.around {
             self.set_timezone(connection, timezone)?;
             check_written(connection, check.as_ref())?;
-            self.check(connection, original, sql, values, entry)?;
-            let verdict = policy::check_query(connection, &self.policy, sql, values)?;
+            let verdict = self.check(connection, original, sql, values, entry)?;
             self.check_write(connection, before, !verdict.patterns.is_empty())?;
             if let Some((statement, check)) = in_place
                 && check_written(connection, Some(check)).is_ok()
@@ -459,9 +458,7 @@ impl Engine {
         let rows = statement.start(|| control.is_cancelled())?;
         rows.run_to_end()
     }
-}
 
-impl Engine {
     /// Makes a table, whose quoted name is ours, from a query that a user wrote.
     pub fn create_table(
         &self,
@@ -476,8 +473,7 @@ impl Engine {
         if measured {
             open::measure_progress(&connection)?;
         }
-        self.check(&connection, query, query, &[], &Entry::Query)?;
-        let verdict = policy::check_query(&connection, &self.policy, query, &[])?;
+        let verdict = self.check(&connection, query, query, &[], &Entry::Query)?;
         self.check_write(&connection, name, !verdict.patterns.is_empty())?;
         // The newline ends a comment at the query's end.
         let query = lexer::without_terminator(query);
