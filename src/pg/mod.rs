@@ -3,6 +3,7 @@
 //! PostgreSQL calls.
 
 pub mod acl;
+pub mod array;
 pub mod call;
 pub mod callbacks;
 pub mod catalog;

@@ -7,7 +7,7 @@ use pgrx::pg_sys::NodeTag as Tag;
 
 use super::expression::{Decimal, Expression, MAX_WIDTH};
 use crate::lake::hidden;
-use crate::pg::{encoding, nodes};
+use crate::pg::{array, encoding, nodes};
 use crate::types::parameter;
 
 const LONGEST_TEXT: usize = 1000;
@@ -241,36 +241,18 @@ pub unsafe fn elements(array: *mut pg_sys::Node) -> Option<Vec<*mut pg_sys::Node
         if (*constant).constisnull {
             return None;
         }
-        let header = pg_sys::pg_detoast_datum((*constant).constvalue.cast_mut_ptr())
-            .cast::<pg_sys::ArrayType>();
-        if (*header).ndim > 1 {
+        let elements = array::elements((*constant).constvalue)?;
+        if elements.values.len() > MOST_ELEMENTS {
             return None;
         }
-        let element = (*header).elemtype;
-        let (mut len, mut by_value, mut align) = (0i16, false, 0);
-        pg_sys::get_typlenbyvalalign(element, &raw mut len, &raw mut by_value, &raw mut align);
-        let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
-        pg_sys::deconstruct_array(
-            header,
-            element,
-            i32::from(len),
-            by_value,
-            align,
-            &raw mut values,
-            &raw mut nulls,
-            &raw mut count,
-        );
-        let count = usize::try_from(count).unwrap_or(0);
-        if count > MOST_ELEMENTS {
-            return None;
-        }
-        let collation = pg_sys::get_typcollation(element);
-        let element_at = |index: usize| {
-            let (value, null) = (*values.add(index), *nulls.add(index));
-            let length = i32::from(len);
-            pg_sys::makeConst(element, -1, collation, length, value, null, by_value).cast()
+        let collation = pg_sys::get_typcollation(elements.oid);
+        let length = i32::from(elements.length);
+        let element = |value: Option<pg_sys::Datum>| {
+            let (datum, null) = (value.unwrap_or(pg_sys::Datum::null()), value.is_none());
+            pg_sys::makeConst(elements.oid, -1, collation, length, datum, null, elements.by_value)
+                .cast()
         };
-        Some((0..count).map(element_at).collect())
+        Some(elements.values.iter().copied().map(element).collect())
     }
 }
 
