@@ -1,0 +1,1 @@
+\echo Use "ALTER EXTENSION pg_pond UPDATE" to load this file. \quit
