@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """The documents name everything that a user can reach, and nothing that is gone.
 
-Reads the SQL script, the settings, the readers' options and the server options from their sources,
-and looks for each of them in the document that describes it; looks up every link between documents.
+Reads the SQL script, the settings, the readers' options, the server options and the SQLSTATEs from
+their sources, and looks for each of them in the document that describes it; looks up every link
+between documents. The names of SQLSTATEs come from the headers of the PostgreSQL that
+PGRX_PG_CONFIG_PATH names, as the build takes it.
 """
 
+import os
 import pathlib
 import re
+import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -47,6 +51,26 @@ def module_readers(source):
     found = {}
     for name, options in re.findall(r'Reader \{\s*name: "(\w+)",\s*options: &\[(.*?)\]', source, re.DOTALL):
         found[name] = re.findall(r'"(\w+)"', options)
+    return found
+
+
+def sqlstates():
+    """SQLSTATEs by the names of PostgreSQL's header."""
+    pg_config = os.environ.get("PGRX_PG_CONFIG_PATH", "pg_config")
+    include = subprocess.run([pg_config, "--includedir-server"], capture_output=True, text=True, check=True).stdout.strip()
+    header = (pathlib.Path(include) / "utils/errcodes.h").read_text()
+    parts = re.findall(r"#define (ERRCODE_\w+) MAKE_SQLSTATE\((.*?)\)", header)
+    return {name: re.sub(r"[^0-9A-Z]", "", letters) for name, letters in parts}
+
+
+def raised(states):
+    """The SQLSTATEs that the module names, with one file for each; those of its unit tests left out."""
+    found = {}
+    for path in sorted((ROOT / "src").rglob("*.rs")):
+        text = path.read_text().split("#[cfg(test)]")[0]
+        for name in re.findall(r"\b(ERRCODE_\w+)", text):
+            if name in states:
+                found.setdefault(states[name], path.relative_to(ROOT))
     return found
 
 
@@ -99,7 +123,12 @@ def check():
     types = set(re.findall(r'Self::\w+ => "(\w+)"', read("duck/src/server/mod.rs").split("pub fn name", 1)[1].split("}\n    }", 1)[0]))
     want(types, table_rows(text), "servers.md", "server type")
 
-    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    documented = set(re.findall(r"^\| (\w{5}) \|", read("docs/errors.md"), re.MULTILINE))
+    for state, path in sorted(raised(sqlstates()).items()):
+        if state not in documented:
+            problems.append(f"docs/errors.md: SQLSTATE {state}, raised in {path}, is missing")
+
+    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
         text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
         for target in re.findall(r"\]\(([^)\s]+)\)", text):
             file, _, anchor = target.partition("#")
