@@ -18,6 +18,7 @@ static ENABLE_PUSHDOWN: GucSetting<bool> = GucSetting::<bool>::new(true);
 static PUSHDOWN_FLOAT_AGGREGATES: GucSetting<bool> = GucSetting::<bool>::new(true);
 static SHIP_ROWS: GucSetting<i32> = GucSetting::<i32>::new(100_000);
 static COMMIT_MESSAGE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static SUPERUSER_SANDBOX: GucSetting<bool> = GucSetting::<bool>::new(true);
 static LOG_SQL: GucSetting<bool> = GucSetting::<bool>::new(false);
 
 /// The limits under which an instance is opened.
@@ -72,6 +73,11 @@ pub fn commit_message() -> String {
     let text = COMMIT_MESSAGE.get();
     // SAFETY: NUL-terminated server text.
     text.map_or(String::new(), |text| unsafe { encoding::server_to_utf8(text.as_ptr()) })
+}
+
+#[must_use]
+pub fn superuser_sandbox() -> bool {
+    SUPERUSER_SANDBOX.get()
 }
 
 #[must_use]
@@ -183,6 +189,15 @@ pub fn init() {
         c"Empty is the application's name (application_name). The author is the role that commits.",
         &COMMIT_MESSAGE,
         GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"duckdb.superuser_sandbox",
+        c"Fences in what superusers read of foreign tables and lakes.",
+        c"Such a statement reads the locations of its servers and nothing else, as anybody's does. \
+          DuckDB SQL that a superuser writes and that names no lake is free either way.",
+        &SUPERUSER_SANDBOX,
+        GucContext::Suset,
         GucFlags::default(),
     );
     GucRegistry::define_bool_guc(

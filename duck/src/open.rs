@@ -3,9 +3,12 @@
 //!
 //! The order is what makes it hold: configuration, LOAD of the extensions that the servers need
 //! (with the signature check off, since the files' hashes were checked when they were installed),
-//! then the check on again, secrets, settings, and last the doors that only close. Every statement
-//! is made of quoted parts by this crate.
+//! then the check on again, secrets, settings, what may be read, lakes whose catalog is a PostgreSQL
+//! database, the doors that only close, and lakes whose catalog is a file. (DuckDB 1.5.5 refuses to
+//! attach a PostgreSQL database behind shut doors, and reads whatever a file holds when it attaches that,
+//! views included.) Every statement is made of quoted parts by this crate.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -67,7 +70,7 @@ impl Extension {
 pub struct OpenSpec {
     /// Holds `v1.5.5/linux_amd64/NAME.duckdb_extension`. An absolute path.
     pub extension_directory: String,
-    /// An ordinary role: reads its servers' locations and nothing else.
+    /// It reads its servers' locations and nothing else.
     pub sandboxed: bool,
     /// DuckDB's own default, 80 % of the machine, when `None`.
     pub memory_limit_bytes: Option<u64>,
@@ -179,17 +182,31 @@ pub fn open(spec: &OpenSpec) -> Result<Arc<Instance>> {
     connection.execute_batch("SET allow_unsigned_extensions = false")?;
     quotient::register(&connection)?;
     feed::register(&connection)?;
+    let mut taken = HashSet::new();
     for server in &spec.servers {
-        create_secret(&connection, server)?;
+        create_secret(&connection, server, &mut taken)?;
     }
-    // What reads a lake's data is set before it is attached, the doors close behind it.
-    if extensions.contains(&Extension::Httpfs) {
+    // What reads a lake's data is set before it is attached.
+    let httpfs = extensions.contains(&Extension::Httpfs);
+    if httpfs {
         connection.execute_batch(&remote_settings(spec)?)?;
     }
-    for lake in &spec.lakes {
+    connection.execute_batch(&early_settings(spec))?;
+    spec.lakes.iter().try_for_each(make_folder)?;
+    let (files, databases): (Vec<_>, Vec<_>) =
+        spec.lakes.iter().partition(|lake| lake.catalog_file().is_some());
+    for lake in databases {
         attach(&connection, lake)?;
     }
-    connection.execute_batch(&final_settings(spec, extensions.contains(&Extension::Httpfs)))?;
+    if spec.sandboxed {
+        connection.execute_batch("SET GLOBAL enable_external_access = false")?;
+    }
+    for lake in files {
+        attach(&connection, lake)?;
+    }
+    if spec.sandboxed {
+        connection.execute_batch(&lock(httpfs))?;
+    }
     Ok(instance)
 }
 
@@ -218,8 +235,20 @@ fn load(connection: &Connection, spec: &OpenSpec, extension: Extension) -> Resul
     })
 }
 
-fn create_secret(connection: &Connection, server: &ServerSpec) -> Result<()> {
-    let Some(sql) = server.create_secret() else {
+/// DuckDB tells names of secrets apart without their case, PostgreSQL names of servers with it: whose
+/// name is taken gets a number.
+fn create_secret(
+    connection: &Connection,
+    server: &ServerSpec,
+    taken: &mut HashSet<String>,
+) -> Result<()> {
+    let mut name = format!("server {}", server.name());
+    let mut number = 1;
+    while !taken.insert(name.to_lowercase()) {
+        number += 1;
+        name = format!("server {} ({number})", server.name());
+    }
+    let Some(sql) = server.create_secret(&name) else {
         return Ok(());
     };
     connection.execute_batch(sql.expose()).map_err(|error| {
@@ -227,6 +256,18 @@ fn create_secret(connection: &Connection, server: &ServerSpec) -> Result<()> {
         Error::new(
             error.kind(),
             format!("DuckDB refuses the options of server \"{}\"", server.name()),
+        )
+    })
+}
+
+/// Makes the folder of a lake's data where the lake may be made: behind shut doors DuckDB makes no
+/// folders above it.
+fn make_folder(lake: &LakeSpec) -> Result<()> {
+    let Some(folder) = lake.folder_to_make() else { return Ok(()) };
+    std::fs::create_dir_all(folder).map_err(|error| {
+        Error::new(
+            ErrorKind::Attach,
+            format!("cannot attach lake \"{}\": cannot make \"{folder}\": {error}", lake.name()),
         )
     })
 }
@@ -271,9 +312,8 @@ fn remote_settings(spec: &OpenSpec) -> Result<String> {
     Ok(sql)
 }
 
-/// The last batch. Its order matters: `allowed_directories` closes with external access, and
-/// nothing but `allowed_configs` can be set after the lock.
-fn final_settings(spec: &OpenSpec, httpfs: bool) -> String {
+/// What can be set only while the doors are open.
+fn early_settings(spec: &OpenSpec) -> String {
     let mut sql = String::new();
     // Writing to a String cannot fail.
     let mut set = |name: &str, value: &str| {
@@ -294,16 +334,25 @@ fn final_settings(spec: &OpenSpec, httpfs: bool) -> String {
         let locations = spec.servers.iter().map(ServerSpec::location);
         let directories: Vec<_> = locations.chain(data).map(literal).collect();
         set("allowed_directories", &format!("[{}]", directories.join(", ")));
-        set("enable_external_access", "false");
-        // What this crate itself sets for a connection; an ordinary role runs no SET.
-        let mut open = "'TimeZone', 'enable_progress_bar', 'enable_progress_bar_print'".to_owned();
-        if httpfs {
-            open.push_str(", 's3_url_compatibility_mode'");
-        }
-        set("allowed_configs", &format!("[{open}]"));
-        set("lock_configuration", "true");
+        // What DuckDB and SQLite keep beside a file that they open.
+        let beside = ["", ".wal", ".wal.checkpoint", ".wal.recovery", "-wal", "-shm", "-journal"];
+        let files = spec.lakes.iter().filter_map(LakeSpec::catalog_file);
+        let files: Vec<_> = files
+            .flat_map(|file| beside.iter().map(move |end| literal(&format!("{file}{end}"))))
+            .collect();
+        set("allowed_paths", &format!("[{}]", files.join(", ")));
     }
     sql
+}
+
+/// Nothing but `allowed_configs` can be set after the lock: what this crate itself sets for a connection.
+/// Nobody else runs SET here.
+fn lock(httpfs: bool) -> String {
+    let mut open = "'TimeZone', 'enable_progress_bar', 'enable_progress_bar_print'".to_owned();
+    if httpfs {
+        open.push_str(", 's3_url_compatibility_mode'");
+    }
+    format!("SET GLOBAL allowed_configs = [{open}]; SET GLOBAL lock_configuration = true")
 }
 
 #[cfg(test)]

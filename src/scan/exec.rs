@@ -253,7 +253,7 @@ unsafe fn begin(
             Some(tables) => {
                 access::check_query()?;
                 session::check_usable(acl::current_role(), &tables.server_oids())?;
-                Entry::Query
+                Entry::QueryAndTables
             }
             // The node stands for a function call, whose right the executor would have checked.
             None => travel_entry(&mut plan)?.map_or_else(access::entry_of_role, Ok)?,

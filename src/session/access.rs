@@ -101,6 +101,12 @@ pub fn explain_outside(error: Error, role: pg_sys::Oid) -> Error {
     if error.sqlstate() != PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE {
         return error;
     }
+    if acl::is_superuser(role) {
+        return error.hint(
+            "What reads a foreign table or a lake reads its servers' locations only, also for a \
+             superuser, unless duckdb.superuser_sandbox is off.",
+        );
+    }
     let path = error.message().strip_prefix("path \"").and_then(|rest| rest.split_once("\" lies"));
     let Some((path, _)) = path else { return error };
     let location_of = |server: &catalog::Server| {

@@ -30,6 +30,9 @@ pub enum Entry {
     /// SQL that pg_pond itself wrote over foreign tables on these servers, sorted: what the role may
     /// read of them PostgreSQL has checked.
     Tables(Vec<pg_sys::Oid>),
+    /// SQL of pg_pond's over foreign tables and queries of the user's, who may execute `duckdb.query`
+    /// and use the tables' servers.
+    QueryAndTables,
 }
 
 /// What is known of a query without running it.

@@ -10,7 +10,8 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::transaction::{self, Write};
 use super::{
-    Engine, Entry, TextRow, access, changed_by, engine, exit, log_sql, run, run_raw, spec, timezone,
+    Engine, Entry, Fence, InstanceKey, TextRow, access, changed_by, engine, exit, log_sql, run,
+    run_raw, spec, timezone,
 };
 use crate::error::{Error, Result};
 use crate::pg::{acl, catalog, progress};
@@ -204,7 +205,10 @@ pub fn create(server: &catalog::Server) -> Result<bool> {
     check_writable(server)?;
     let servers = [server.oid];
     let limits = crate::guc::limits();
-    let mut spec = spec::build(acl::current_role(), &servers, &servers, &limits, vec![])?;
+    let role = acl::current_role();
+    let fence = Fence::of(role, &Entry::Tables(vec![server.oid]), &servers);
+    let key = InstanceKey { role, servers: servers.to_vec(), fence };
+    let mut spec = spec::build(&key, &servers, &limits, vec![])?;
     spec.temp_directory = spec.temp_directory.map(exit::own_temp_directory);
     let mut attach = |creating: bool| {
         for lake in &mut spec.lakes {

@@ -2,7 +2,7 @@
 //! is made: on a driver thread, while the backend waits on its latch.
 //!
 //! An instance is opened at its role's first query with the role's servers as secrets, locked down
-//! for ordinary roles, and replaced when servers, mappings, grants, memberships or limits have
+//! but for what superusers write themselves (see [`Fence`]), and replaced when servers, mappings, grants, memberships or limits have
 //! changed, when a statement needs a further DuckDB extension, or when an INTERNAL or FATAL error
 //! has broken it.
 
@@ -40,10 +40,42 @@ pub use spec::{are_usable, check_usable, lake, specification, storage_of};
 /// has been idle longest.
 const MOST_INSTANCES: usize = 4;
 
-/// Whose instance it is, and for what: no servers stand for all that the role may use (its own
-/// queries); otherwise the instance has exactly these servers, for foreign tables on servers that
-/// the role may not use by itself.
-pub type InstanceKey = (pg_sys::Oid, Vec<pg_sys::Oid>);
+/// Whose instance it is, and for what.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct InstanceKey {
+    pub role: pg_sys::Oid,
+    /// None stand for all that the role may use (its own queries); otherwise the instance has exactly
+    /// these servers, for foreign tables on servers that the role may not use by itself.
+    pub servers: Vec<pg_sys::Oid>,
+    pub fence: Fence,
+}
+
+/// What an instance may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fence {
+    /// The locations of its servers and the data of its lakes.
+    Shut,
+    /// All that the operating system's user may, for what a superuser writes. No lake is attached and no
+    /// foreign table is read.
+    Typed,
+    /// As [`Fence::Typed`], with lakes and foreign tables: `duckdb.superuser_sandbox` is off.
+    Off,
+}
+
+impl Fence {
+    fn of(role: pg_sys::Oid, entry: &Entry, lakes: &[pg_sys::Oid]) -> Self {
+        if !acl::is_superuser(role) {
+            return Self::Shut;
+        }
+        if !crate::guc::superuser_sandbox() {
+            return Self::Off;
+        }
+        match entry {
+            Entry::Query | Entry::Readers(_) if lakes.is_empty() => Self::Typed,
+            _ => Self::Shut,
+        }
+    }
+}
 
 struct RoleInstance {
     engine: Arc<Engine>,
@@ -183,9 +215,12 @@ pub fn engine(role: pg_sys::Oid, entry: &Entry, sql: &str) -> Result<Arc<Engine>
     let extensions = spec::extensions_for(sql);
     let lakes = match entry {
         Entry::Tables(servers) => spec::lakes_among(servers),
-        _ => spec::lakes_named_in(role, sql)?,
+        Entry::Query | Entry::Readers(_) | Entry::QueryAndTables => {
+            spec::lakes_named_in(role, sql)?
+        }
     };
-    let key = instance_key(role, entry)?;
+    let fence = Fence::of(role, entry, &lakes);
+    let key = InstanceKey { role, servers: servers_apart(role, entry)?, fence };
     let known = SESSION.with_borrow_mut(|slot| {
         let session = slot.as_mut()?;
         session.uses += 1;
@@ -204,12 +239,20 @@ pub fn engine(role: pg_sys::Oid, entry: &Entry, sql: &str) -> Result<Arc<Engine>
     }
 }
 
-fn instance_key(role: pg_sys::Oid, entry: &Entry) -> Result<InstanceKey> {
-    let servers = match entry {
+/// Whether a text that `role` writes may read what the operating system's user may, so that it does not
+/// run where foreign tables are read.
+#[must_use]
+pub fn is_free(role: pg_sys::Oid, sql: &str) -> bool {
+    let lakes = spec::lakes_named_in(role, sql);
+    lakes.is_ok_and(|lakes| Fence::of(role, &Entry::Query, &lakes) == Fence::Typed)
+}
+
+/// The servers of tables on servers that `role` may not use by itself.
+fn servers_apart(role: pg_sys::Oid, entry: &Entry) -> Result<Vec<pg_sys::Oid>> {
+    Ok(match entry {
         Entry::Tables(servers) if !spec::are_usable(role, servers)? => servers.clone(),
         _ => vec![],
-    };
-    Ok((role, servers))
+    })
 }
 
 /// Whether what `role` has run through `entry` may have failed for what the instance is rather than for
@@ -226,10 +269,11 @@ pub fn may_try_again(role: pg_sys::Oid, entry: &Entry, error: &Error) -> Result<
     if error.sqlstate() == pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR {
         return Ok(true);
     }
-    let key = instance_key(role, entry)?;
+    let servers = servers_apart(role, entry)?;
+    let is_its = |key: &InstanceKey| key.role == role && key.servers == servers;
     Ok(SESSION.with_borrow(|slot| {
-        let found = slot.as_ref().and_then(|session| session.instances.get(&key));
-        found.is_some_and(|found| found.engine.is_crowded())
+        let mut instances = slot.iter().flat_map(|session| &session.instances);
+        instances.any(|(key, found)| is_its(key) && found.engine.is_crowded())
     }))
 }
 
@@ -263,7 +307,7 @@ fn reopen(
         extensions.dedup();
         // A lake that is not the role's any more is left out.
         for lake in attached.iter().filter(|_| !engine.is_crowded()) {
-            if !lakes.contains(lake) && spec::is_usable(key.0, *lake)? {
+            if !spec::has_name_of(*lake, &lakes) && spec::is_usable(key.role, *lake)? {
                 lakes.push(*lake);
             }
         }
@@ -280,6 +324,8 @@ fn reopen(
         };
     SESSION.with_borrow_mut(|slot| {
         let Some(session) = slot else { return };
+        // What a superuser has opened is not for what it is afterwards.
+        session.instances.retain(|other, _| other.role != key.role || fits_now(other));
         let entry = RoleInstance {
             engine: Arc::clone(&engine),
             spec,
@@ -300,6 +346,15 @@ fn reopen(
     Ok(engine)
 }
 
+/// Whether the role may still have such an instance.
+fn fits_now(key: &InstanceKey) -> bool {
+    match key.fence {
+        Fence::Shut => true,
+        Fence::Typed => acl::is_superuser(key.role),
+        Fence::Off => acl::is_superuser(key.role) && !crate::guc::superuser_sandbox(),
+    }
+}
+
 /// Opens an instance with these lakes, or goes on with the old one if nothing has changed.
 fn open_instance(
     key: &InstanceKey,
@@ -310,7 +365,7 @@ fn open_instance(
 ) -> Result<(OpenSpec, Arc<Engine>)> {
     let mut lakes = lakes.to_vec();
     lakes.sort_unstable_by_key(|lake| lake.to_u32());
-    let spec = spec::build(key.0, &key.1, &lakes, limits, extensions.to_vec())?;
+    let spec = spec::build(key, &lakes, limits, extensions.to_vec())?;
     if let Some((_, engine)) =
         old.filter(|(old_spec, engine)| *old_spec == spec && !engine.is_broken())
     {
@@ -336,7 +391,7 @@ pub fn recycle() -> bool {
     SESSION.with_borrow_mut(|slot| {
         let Some(session) = slot else { return false };
         let before = session.instances.len();
-        session.instances.retain(|(of, _), _| *of != role);
+        session.instances.retain(|key, _| key.role != role);
         session.instances.len() < before
     })
 }

@@ -8,12 +8,13 @@ use std::path::PathBuf;
 
 use duck::location;
 use duck::open::{Extension, OpenSpec};
+use duck::policy;
 use duck::server::{LakeSpec, ServerSpec};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::access;
+use super::{Fence, InstanceKey, access};
 use crate::error::{Error, Result};
-use crate::guc::Limits;
+use crate::guc::{self, Limits};
 use crate::pg::{acl, callbacks, catalog, nodes};
 
 /// The folder of libduckdb.so and DuckDB's extensions, below PostgreSQL's own library folder.
@@ -85,8 +86,22 @@ const MB: u64 = 1024 * 1024;
 #[derive(Clone, Default)]
 struct Usable {
     servers: Vec<pg_sys::Oid>,
-    /// The lakes among them, with their names in lower case.
-    lakes: Vec<(pg_sys::Oid, String)>,
+    /// The lakes among them. Of those whose names differ in case only, which DuckDB takes for one, the
+    /// first counts most.
+    lakes: Vec<UsableLake>,
+}
+
+#[derive(Clone)]
+struct UsableLake {
+    oid: pg_sys::Oid,
+    name: String,
+    is_stranger: bool,
+}
+
+impl UsableLake {
+    fn has_same_name(&self, other: &Self) -> bool {
+        self.name.to_lowercase() == other.name.to_lowercase()
+    }
 }
 
 thread_local! {
@@ -103,33 +118,63 @@ fn with_usable<T>(role: pg_sys::Oid, look: impl Fn(&Usable) -> T) -> Result<T> {
     if let Some(answer) = known {
         return Ok(answer);
     }
-    let lakes = usable_lakes(role);
-    let mut usable = Usable {
-        servers: usable(role)?.into_iter().map(|(oid, _)| oid).collect(),
-        lakes: lakes.iter().map(|lake| (lake.oid, lake.name.to_ascii_lowercase())).collect(),
-    };
-    usable.servers.extend(lakes.iter().map(|lake| lake.oid));
+    let mut lakes: Vec<_> = usable_lakes(role)
+        .into_iter()
+        .map(|lake| UsableLake {
+            oid: lake.oid,
+            is_stranger: is_stranger(role, lake.owner),
+            name: lake.name,
+        })
+        .collect();
+    lakes.sort_by_key(|lake| (lake.is_stranger, lake.oid.to_u32()));
+    let mut servers: Vec<_> = usable(role)?.into_iter().map(|(oid, _)| oid).collect();
+    servers.extend(lakes.iter().map(|lake| lake.oid));
+    let usable = Usable { servers, lakes };
     let answer = look(&usable);
     USABLE.with_borrow_mut(|known| known.insert(role, (generation, usable)));
     Ok(answer)
 }
 
-/// The lakes that `role` may use by itself and whose names stand in `sql`.
+/// The lakes that `role` may use by itself and whose names stand in `sql`. Of those whose names differ in
+/// case only it is one: strangers' come last, and the one that is spelled as it is called comes first.
 ///
 /// # Errors
 /// A server whose options do not fit its type.
 pub fn lakes_named_in(role: pg_sys::Oid, sql: &str) -> Result<Vec<pg_sys::Oid>> {
+    let fences = acl::is_superuser(role) && guc::superuser_sandbox();
     with_usable(role, |usable| {
         if usable.lakes.is_empty() {
             return vec![];
         }
-        let sql = sql.to_ascii_lowercase();
-        let named = usable.lakes.iter().filter(|(_, name)| names(&sql, name));
-        named.map(|(oid, _)| *oid).collect()
+        let lower = sql.to_ascii_lowercase();
+        let is_named = |lake: &UsableLake| {
+            names(&lower, &lake.name.to_ascii_lowercase())
+                && (!fences || policy::names_database(sql, &lake.name))
+        };
+        let named: Vec<_> = usable.lakes.iter().filter(|lake| is_named(lake)).collect();
+        let mut chosen: Vec<&UsableLake> = vec![];
+        for lake in &named {
+            if chosen.iter().any(|other| other.has_same_name(lake)) {
+                continue;
+            }
+            let spelled = |other: &&&UsableLake| {
+                other.has_same_name(lake)
+                    && other.is_stranger == lake.is_stranger
+                    && names(sql, &other.name)
+            };
+            chosen.push(named.iter().find(spelled).unwrap_or(lake));
+        }
+        chosen.into_iter().map(|lake| lake.oid).collect()
     })
 }
 
-/// Whether `name` stands in `sql` as a word, both in lower case. A lake is attached for whoever's text
+/// Whether DuckDB would take the lake for one of these.
+pub fn has_name_of(lake: pg_sys::Oid, others: &[pg_sys::Oid]) -> bool {
+    let name = |oid: pg_sys::Oid| catalog::server_by_oid(oid).map(|s| s.name.to_lowercase());
+    others.contains(&lake) || others.iter().any(|other| name(*other) == name(lake))
+}
+
+/// Whether `name` stands in `sql` as a word, as it is written. A lake is attached for whoever's text
 /// names it: its owner, who chooses the name, must not have it attached for every text.
 fn names(sql: &str, name: &str) -> bool {
     let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
@@ -334,7 +379,7 @@ pub fn lake(role: pg_sys::Oid, oid: pg_sys::Oid) -> Result<LakeSpec> {
     let Some(name) = lake.storage_name() else { return Ok(lake) };
     let storage = storage_of(&server, name)?;
     // Whose keys for the storage are used, the owner of the lake decides.
-    if is_stranger(role, server.owner) && !acl::may_use_server(storage.oid, server.owner) {
+    if !acl::may_use_server(storage.oid, server.owner) {
         return Err(Error::new(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             format!("permission denied for foreign server {}", storage.name),
@@ -372,14 +417,28 @@ pub fn storage_of(lake: &catalog::Server, name: &str) -> Result<catalog::Server>
     Ok(storage)
 }
 
-/// What the instance of `role` is opened with; see [`super::InstanceKey`] for `servers`.
+/// What an instance is opened with.
 pub fn build(
-    role: pg_sys::Oid,
-    servers: &[pg_sys::Oid],
+    key: &InstanceKey,
     lakes: &[pg_sys::Oid],
     limits: &Limits,
     extensions: Vec<Extension>,
 ) -> Result<OpenSpec> {
+    let InstanceKey { role, ref servers, fence } = *key;
+    if let Some((at, lake)) =
+        lakes.iter().enumerate().find(|(at, l)| has_name_of(**l, &lakes[..*at]))
+    {
+        let name =
+            |oid: pg_sys::Oid| catalog::server_by_oid(oid).map(|s| s.name).unwrap_or_default();
+        let other = lakes[..at].iter().find(|other| has_name_of(**other, &[*lake]));
+        return Err(Error::not_supported(format!(
+            "lakes \"{}\" and \"{}\" cannot be used in one statement",
+            name(*other.unwrap_or(lake)),
+            name(*lake)
+        ))
+        .detail("DuckDB does not tell their names apart, which differ in case only.")
+        .hint("Rename one: ALTER SERVER … RENAME TO …"));
+    }
     let servers = if servers.is_empty() {
         usable(role)?.into_iter().map(|(_, spec)| spec).collect()
     } else {
@@ -388,7 +447,7 @@ pub fn build(
     let megabytes = |mb: i32| u64::try_from(mb).ok().map(|mb| mb * MB);
     Ok(OpenSpec {
         extension_directory: extension_directory().to_string_lossy().into_owned(),
-        sandboxed: !acl::is_superuser(role),
+        sandboxed: fence == Fence::Shut,
         memory_limit_bytes: megabytes(limits.memory_limit_mb),
         threads: u32::try_from(limits.threads).ok().filter(|threads| *threads > 0),
         temp_directory: Some(temp_directory(limits, role)),

@@ -594,12 +594,13 @@ def record(name, *fields):
     return {"type": "record", "name": name, "fields": [{"name": n, "type": t, "field-id": i} for n, t, i in fields]}
 
 
-def write_iceberg_table(path, duckdb, hint):
-    """An Iceberg table (format version 2) of one snapshot with three rows."""
+def write_iceberg_table(path, duckdb, hint, data=None):
+    """An Iceberg table (format version 2) of one snapshot with three rows, in a file of its own or in the one at `data`."""
     (path / "metadata").mkdir(parents=True)
-    (path / "data").mkdir()
-    data = path / "data" / "0.parquet"
-    duckdb.execute(f"COPY (SELECT i AS id, 'n' || i AS name FROM range(3) t(i)) TO '{data}' (FIELD_IDS {{id: 1, name: 2}})")
+    if data is None:
+        (path / "data").mkdir()
+        data = path / "data" / "0.parquet"
+        duckdb.execute(f"COPY (SELECT i AS id, 'n' || i AS name FROM range(3) t(i)) TO '{data}' (FIELD_IDS {{id: 1, name: 2}})")
     schema = {"type": "struct", "schema-id": 0, "fields": [
         {"id": 1, "name": "id", "required": False, "type": "long"}, {"id": 2, "name": "name", "required": False, "type": "string"}]}
     file = record("r2", ("content", "int", 134), ("file_path", "string", 100), ("file_format", "string", 101),
@@ -608,7 +609,7 @@ def write_iceberg_table(path, duckdb, hint):
                    ("file_sequence_number", ["null", "long"], 4), ("data_file", file, 2))
     manifest = path / "metadata" / "m0.avro"
     manifest.write_bytes(avro(entry, [{"status": 1, "snapshot_id": 7, "sequence_number": 1, "file_sequence_number": 1, "data_file": {
-        "content": 0, "file_path": str(data), "file_format": "PARQUET", "partition": {}, "record_count": 3, "file_size_in_bytes": data.stat().st_size}}],
+        "content": 0, "file_path": str(data), "file_format": "PARQUET", "partition": {}, "record_count": 3, "file_size_in_bytes": data.stat().st_size if hasattr(data, "stat") else 1000}}],
         {"schema": json.dumps(schema), "partition-spec": "[]", "partition-spec-id": "0", "format-version": "2", "content": "data"}))
     listed = record("manifest_file", ("manifest_path", "string", 500), ("manifest_length", "long", 501), ("partition_spec_id", "int", 502),
                     ("content", "int", 517), ("sequence_number", "long", 515), ("min_sequence_number", "long", 516), ("added_snapshot_id", "long", 503),

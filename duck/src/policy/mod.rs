@@ -341,6 +341,29 @@ impl Policy {
     }
 }
 
+/// Whether a statement may name the database `name`: as the qualifier of a name, as a string, or where the
+/// name of a database stands. A path that has it as a folder, or a column of the name, does not.
+#[must_use]
+pub fn names_database(sql: &str, name: &str) -> bool {
+    let before = ["checkpoint", "database", "detach", "from", "to", "use"];
+    // What cannot be read may name anything.
+    let Ok(tokens) = lexer::tokens(sql) else { return true };
+    let is_database = |(at, token): (usize, &lexer::Token)| match &token.kind {
+        lexer::Kind::Word(word) | lexer::Kind::Quoted(word) if word.eq_ignore_ascii_case(name) => {
+            let previous = at.checked_sub(1).and_then(|at| tokens.get(at));
+            tokens.get(at + 1).is_some_and(|next| next.is_symbol('.'))
+                || previous.is_some_and(|word| before.iter().any(|known| word.is_word(known)))
+        }
+        lexer::Kind::Text(text) => text.eq_ignore_ascii_case(name),
+        lexer::Kind::Other => {
+            let text = sql[token.start..token.end].to_ascii_lowercase();
+            text.contains(&name.to_ascii_lowercase())
+        }
+        _ => false,
+    };
+    tokens.iter().enumerate().any(is_database)
+}
+
 fn not_allowed(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::NotAllowed, message)
 }

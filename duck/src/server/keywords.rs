@@ -16,6 +16,10 @@ pub enum ValueKind {
     Location,
     /// The name of a file on the server's machine.
     AbsolutePath,
+    /// As [`ValueKind::AbsolutePath`], without blanks.
+    PlainPath,
+    /// The name of a schema: letters, digits, `-` and `_`, of any script.
+    Identifier,
     /// Letters, digits, `-` and `_`.
     Word,
     /// A whole number, 0 or more.
@@ -113,8 +117,8 @@ pub const KEYWORDS: &[Keyword] = &[
     Keyword { name: "sslrootcert", kind: ValueKind::AbsolutePath, superuser: true, ..LAKE },
     Keyword { name: "connect_timeout", kind: ValueKind::Number, ..LAKE },
     Keyword { name: "lock_timeout", kind: ValueKind::Number, ..LAKE },
-    Keyword { name: "path", kind: ValueKind::AbsolutePath, ..LAKE },
-    Keyword { name: "metadata_schema", ..LAKE },
+    Keyword { name: "path", kind: ValueKind::PlainPath, ..LAKE },
+    Keyword { name: "metadata_schema", kind: ValueKind::Identifier, ..LAKE },
     Keyword { name: "data_path", kind: ValueKind::Location, ..LAKE },
     Keyword { name: "storage", ..LAKE },
     Keyword { name: "read_only", kind: ValueKind::Boolean, ..LAKE },

@@ -71,7 +71,8 @@ impl LakeSpec {
     ) -> Result<Self, OptionError> {
         let taken = TAKEN_NAMES.iter().any(|taken| name.eq_ignore_ascii_case(taken))
             || name.to_ascii_lowercase().starts_with(METADATA_PREFIX)
-            || name.contains(['/', '\\', ':', '"'])
+            // DuckLake makes SQL of it, and replaces `{DATA_PATH}` and its like in that.
+            || name.contains(['/', '\\', ':', '"', '\'', '`', '{', '}', ';'])
             || name.chars().any(char::is_control);
         if taken {
             return Err(OptionError::invalid(format!(
@@ -235,6 +236,21 @@ impl LakeSpec {
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    /// The file that is the catalog, if it is one.
+    #[must_use]
+    pub fn catalog_file(&self) -> Option<&str> {
+        match &self.catalog {
+            LakeCatalog::Postgres(_) => None,
+            LakeCatalog::Sqlite(path) | LakeCatalog::Duckdb(path) => Some(path),
+        }
+    }
+
+    /// The local folder of the data of a lake that is made with it.
+    pub(crate) fn folder_to_make(&self) -> Option<&str> {
+        let makes = self.create_if_not_exists && !self.read_only && self.data_path.starts_with('/');
+        makes.then_some(&self.data_path)
     }
 
     /// Whether the lake needs files of the server's machine.

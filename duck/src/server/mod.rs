@@ -261,12 +261,23 @@ fn check_value(
         ValueKind::Number => Err(wrong("it must be a whole number")),
         ValueKind::HostPort if is_host_port(value) => Ok(()),
         ValueKind::HostPort => Err(wrong("it must be host or host:port, without http://")),
-        ValueKind::AbsolutePath => match location::fault(value) {
-            Some(fault) => Err(wrong(fault)),
-            None if value.starts_with('/') => Ok(()),
-            None => Err(wrong("it must be an absolute path")),
-        },
-        ValueKind::Location => normal_location(server_type, value).map(drop).map_err(|e| wrong(&e)),
+        ValueKind::AbsolutePath | ValueKind::PlainPath => {
+            let plain = keyword.kind == ValueKind::PlainPath;
+            match location::fault(value).or_else(|| odd_character(value, !plain)) {
+                Some(fault) => Err(wrong(fault)),
+                None if value.starts_with('/') => Ok(()),
+                None => Err(wrong("it must be an absolute path")),
+            }
+        }
+        ValueKind::Identifier if value.chars().all(is_of_identifier) => Ok(()),
+        ValueKind::Identifier => Err(wrong("it must be letters, digits, \"-\" and \"_\"")),
+        ValueKind::Location => {
+            let known = match keyword.server_types {
+                [only] => Some(*only),
+                _ => server_type,
+            };
+            normal_location(known, value).map(drop).map_err(|e| wrong(&e))
+        }
         ValueKind::Headers => match parse_headers(value) {
             Some(_) => Ok(()),
             None => Err(wrong(
@@ -274,6 +285,22 @@ fn check_value(
             )),
         },
     }
+}
+
+/// Whether a name with such characters only is an identifier and nothing else, wherever it stands.
+fn is_of_identifier(c: char) -> bool {
+    c.is_alphanumeric() || c == '-' || c == '_'
+}
+
+/// What is wrong with a place whose name becomes part of DuckLake's SQL, in which DuckLake replaces
+/// `{DATA_PATH}` and its like, before the doors are shut: quotes, braces, semicolons, and white space
+/// but for the blank, which the names of folders and keys may have.
+fn odd_character(place: &str, blanks: bool) -> Option<&'static str> {
+    if place.contains(['\'', '"', '`', '{', '}', ';']) {
+        return Some("it must not hold quotes, braces or semicolons");
+    }
+    let odd = |c: char| c.is_whitespace() && !(blanks && c == ' ');
+    place.chars().any(odd).then_some("it must not hold blanks")
 }
 
 fn is_host_port(value: &str) -> bool {
@@ -312,6 +339,10 @@ fn normal_location(server_type: Option<ServerType>, value: &str) -> Result<Strin
     }
     if value.contains(['*', '?', '[', ']', '{', '}', '#']) {
         return Err("it must not hold glob characters, \"?\" or \"#\"".into());
+    }
+    let blanks = server_type != Some(ServerType::Ducklake);
+    if let Some(fault) = odd_character(value, blanks) {
+        return Err(fault.into());
     }
     let rest = &value[scheme.len()..];
     // The bucket or the host; nothing to check in a local path.

@@ -8,14 +8,14 @@ use crate::quote::{identifier, literal};
 use crate::secret::Secret;
 
 impl ServerSpec {
-    /// The statement that gives DuckDB the server's credentials, for its location only; `None` for
-    /// local files. It holds secrets: run it, show it to nobody.
+    /// The statement that gives DuckDB the server's credentials under the name `name`, for its location
+    /// only; `None` for local files. It holds secrets: run it, show it to nobody.
     #[must_use]
-    pub fn create_secret(&self) -> Option<Secret> {
-        self.create_secret_for(&format!("server {}", self.name), &self.location)
+    pub fn create_secret(&self, name: &str) -> Option<Secret> {
+        self.create_secret_for(name, &self.location)
     }
 
-    /// As [`ServerSpec::create_secret`], by the name `name` and for what lies below `scope`.
+    /// As [`ServerSpec::create_secret`], for what lies below `scope`.
     pub(super) fn create_secret_for(&self, name: &str, scope: &str) -> Option<Secret> {
         if self.server_type == ServerType::File {
             return None;

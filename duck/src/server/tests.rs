@@ -202,7 +202,7 @@ fn local_files_need_the_predefined_roles() {
 fn debug_shows_no_secret() {
     let spec = s3(&[("endpoint", "h")], &[("key_id", "a"), ("secret", "hunter2")]).unwrap();
     assert!(!format!("{spec:?}").contains("hunter2"));
-    assert!(!format!("{:?}", spec.create_secret()).contains("hunter2"));
+    assert!(!format!("{:?}", spec.create_secret("server a")).contains("hunter2"));
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn odd_names_and_secrets_are_quoted() {
     let mapping = [("key_id", "k'); DROP"), ("secret", "it's")];
     let spec = ServerSpec::new("a\"; DROP", Some("s3"), &options, &mapping).unwrap();
     assert_eq!(
-        spec.create_secret().unwrap().expose(),
+        spec.create_secret("server a\"; DROP").unwrap().expose(),
         "CREATE TEMPORARY SECRET \"server a\"\"; DROP\" (TYPE s3, SCOPE 's3://b/', use_ssl false, \
          endpoint 'h:1', key_id 'k''); DROP', secret 'it''s')"
     );
