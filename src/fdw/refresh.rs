@@ -29,6 +29,9 @@ fn duckdb_refresh_foreign_schema(
 ) -> TableIterator<'static, (name!(a, String), name!(o, Vec<u8>), name!(d, Option<Vec<u8>>))> {
     let [server, remote, local] =
         [server, remote_schema, local_schema].map(encoding::server_bytes_to_utf8);
+    // Names of types are written and read under the same path.
+    // SAFETY: within a function.
+    let _path = unsafe { spi::OwnSearchPath::set() };
     let steps = report(refresh(&server, &remote, &local));
     TableIterator::new(steps.into_iter().map(|step| {
         let text = |text: &str| encoding::utf8_to_server(text).into_owned();
@@ -53,8 +56,10 @@ struct Refresh {
 
 fn refresh(server: &str, remote: &str, local: &str) -> Result<Vec<Step>> {
     let server = lakes::usable_lake(server)?;
-    let schema =
-        format!("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = {}", literal(local));
+    let schema = format!(
+        "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname OPERATOR(pg_catalog.=) {}",
+        literal(local)
+    );
     if select(&schema)?.is_empty() {
         return Err(Error::new(
             PgSqlErrorCode::ERRCODE_INVALID_SCHEMA_NAME,
@@ -105,9 +110,9 @@ impl Refresh {
     fn tables(&self) -> Result<Vec<LakeTable>> {
         let rows = select(&format!(
             "SELECT c.oid FROM pg_catalog.pg_class c \
-             JOIN pg_catalog.pg_foreign_table t ON t.ftrelid = c.oid \
-             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = {} AND t.ftserver = {} ORDER BY c.relname",
+             JOIN pg_catalog.pg_foreign_table t ON t.ftrelid OPERATOR(pg_catalog.=) c.oid \
+             JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
+             WHERE n.nspname OPERATOR(pg_catalog.=) {} AND t.ftserver OPERATOR(pg_catalog.=) {} ORDER BY c.relname",
             literal(&self.local),
             self.server.oid.to_u32()
         ))?;
@@ -129,8 +134,8 @@ impl Refresh {
         let name = format!("{}.{}", identifier(&self.local), identifier(&relation.name));
         if !select(&format!(
             "SELECT 1 FROM pg_catalog.pg_class c \
-             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = {} AND c.relname = {}",
+             JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
+             WHERE n.nspname OPERATOR(pg_catalog.=) {} AND c.relname OPERATOR(pg_catalog.=) {}",
             literal(&self.local),
             literal(&relation.name)
         ))?
@@ -291,7 +296,7 @@ impl Known {
         let rows = select(&format!(
             "SELECT attname, attnotnull, pg_catalog.col_description(attrelid, attnum) \
              FROM pg_catalog.pg_attribute \
-             WHERE attrelid = {oid} AND attnum > 0 AND NOT attisdropped"
+             WHERE attrelid OPERATOR(pg_catalog.=) {oid} AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped"
         ))?;
         let mut known = Self { not_null: vec![], comment: None, column_comments: vec![] };
         for row in rows {
@@ -314,23 +319,30 @@ impl Known {
 /// Something that depends on a relation, or on one of its columns, and does not go with it.
 fn dependent(relation: pg_sys::Oid, column: Option<i16>) -> Result<Option<String>> {
     let oid = relation.to_u32();
-    let of_column = column.map_or(String::new(), |number| format!(" AND refobjsubid = {number}"));
+    let of_column = column.map_or(String::new(), |number| {
+        format!(" AND d.refobjsubid OPERATOR(pg_catalog.=) {number}")
+    });
     let of_type = if column.is_some() {
         String::new()
     } else {
         format!(
-            " OR refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND refobjid IN \
-             (SELECT oid FROM pg_catalog.pg_type WHERE typrelid = {oid} \
-              UNION ALL SELECT typarray FROM pg_catalog.pg_type WHERE typrelid = {oid})"
+            " OR d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass \
+             AND EXISTS (SELECT FROM pg_catalog.pg_type t \
+              WHERE t.typrelid OPERATOR(pg_catalog.=) {oid} \
+              AND (t.oid OPERATOR(pg_catalog.=) d.refobjid OR t.typarray OPERATOR(pg_catalog.=) d.refobjid))"
         )
     };
     let rows = select(&format!(
-        "SELECT pg_catalog.pg_describe_object(classid, objid, objsubid) \
+        "SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) \
          FROM pg_catalog.pg_depend AS d \
-         WHERE deptype = 'n' AND (refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
-         AND refobjid = {oid}{of_column}{of_type}) \
-         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS own WHERE own.classid = d.classid \
-          AND own.objid = d.objid AND own.refobjid = {oid} AND own.deptype IN ('a', 'i')) \
+         WHERE d.deptype OPERATOR(pg_catalog.=) 'n' \
+         AND (d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+         AND d.refobjid OPERATOR(pg_catalog.=) {oid}{of_column}{of_type}) \
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS own \
+          WHERE own.classid OPERATOR(pg_catalog.=) d.classid \
+          AND own.objid OPERATOR(pg_catalog.=) d.objid \
+          AND own.refobjid OPERATOR(pg_catalog.=) {oid} \
+          AND own.deptype OPERATOR(pg_catalog.=) ANY ('{{a,i}}'::pg_catalog.\"char\"[])) \
          ORDER BY 1 LIMIT 1"
     ))?;
     Ok(rows.into_iter().flatten().next().flatten())

@@ -1,4 +1,4 @@
-//! Running SQL of our own, as the current role.
+//! Running SQL of our own, as the current role, with names and operators of pg_catalog's only.
 
 use std::ffi::CString;
 
@@ -6,17 +6,61 @@ use pgrx::pg_sys;
 
 use super::{encoding, nodes};
 
+/// While it lives, the search path is pg_catalog: what the user's own would find first, an operator or a
+/// function of somebody else's, is not run. The temporary schema comes last, where no relation of it
+/// hides another; functions and operators are never looked for in it.
+///
+/// What it was comes back when this is dropped, and by PostgreSQL itself when an error ends the
+/// transaction or the subtransaction.
+#[must_use = "the search path is what it was when this is dropped"]
+pub struct OwnSearchPath {
+    level: i32,
+}
+
+impl OwnSearchPath {
+    /// # Safety
+    /// Within a transaction, in the main thread.
+    pub unsafe fn set() -> Self {
+        // SAFETY: by contract. As PostgreSQL's own RestrictSearchPath (guc.c, since 17) does.
+        unsafe {
+            let level = pg_sys::NewGUCNestLevel();
+            pg_sys::set_config_option(
+                c"search_path".as_ptr(),
+                c"pg_catalog, pg_temp".as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+            Self { level }
+        }
+    }
+}
+
+impl Drop for OwnSearchPath {
+    fn drop(&mut self) {
+        // After an error of PostgreSQL's, the abort does it.
+        if !std::thread::panicking() {
+            // SAFETY: the level was begun by `set`; those within it have ended.
+            unsafe { pg_sys::AtEOXact_GUC(true, self.level) };
+        }
+    }
+}
+
 /// Runs one command; false when there can be no SPI connection. Errors of PostgreSQL's go on as they
 /// are.
 ///
 /// # Safety
-/// Where user code may run: within a function or a trigger.
+/// Where user code may run: within a function or a trigger. Types and relations must be qualified.
 #[must_use]
 pub unsafe fn run(sql: &str) -> bool {
     let text = CString::new(encoding::utf8_to_server(sql).into_owned()).unwrap_or_default();
     // SAFETY: by contract; connected, used and finished here. An error leaves the connection to the
     // end of the transaction, as any does.
     unsafe {
+        let _path = OwnSearchPath::set();
         if pg_sys::SPI_connect().cast_unsigned() != pg_sys::SPI_OK_CONNECT {
             return false;
         }
@@ -36,6 +80,7 @@ pub unsafe fn select(sql: &str) -> Option<Vec<Vec<Option<String>>>> {
     let text = CString::new(encoding::utf8_to_server(sql).into_owned()).unwrap_or_default();
     // SAFETY: by contract; as in `run`. The values are copied before the connection ends.
     unsafe {
+        let _path = OwnSearchPath::set();
         if pg_sys::SPI_connect().cast_unsigned() != pg_sys::SPI_OK_CONNECT {
             return None;
         }
