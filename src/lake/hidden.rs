@@ -5,16 +5,19 @@
 const OPEN: char = '\u{1}';
 const CLOSE: char = '\u{2}';
 
+/// Two more mark the places of FROM items and of tables until the translator puts these in.
+const PLACES: [char; 2] = ['\u{3}', '\u{4}'];
+
 /// `text` as a part that is not shown.
 #[must_use]
 pub fn hidden(text: &str) -> String {
     format!("{OPEN}{text}{CLOSE}")
 }
 
-/// Whether `text` may stand in SQL with hidden parts.
+/// Whether `text` may stand in SQL with marks.
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
-    !text.chars().any(|c| matches!(c, '\0' | OPEN | CLOSE))
+    !text.chars().any(|c| matches!(c, '\0' | OPEN | CLOSE) || PLACES.contains(&c))
 }
 
 /// The SQL that runs.

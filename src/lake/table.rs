@@ -88,6 +88,8 @@ impl LakeTable {
                     if clashes { format!("column {number}") } else { attribute.name.clone() };
                 let named = attribute.options.iter().find(|(name, _)| name == "column_name");
                 let file_name = named.map_or(&attribute.name, |(_, name)| name).clone();
+                // Its name would be taken for a mark.
+                let alias = if is_plain(&alias) { alias } else { format!("column {number}") };
                 LakeColumn { attribute, file_name, alias }
             });
             columns.push(column);
@@ -109,6 +111,9 @@ impl LakeTable {
     pub fn select(&self, numbers: &[i16]) -> Result<String> {
         let mut items = vec![];
         for column in numbers.iter().filter_map(|number| self.column(*number)) {
+            if !is_plain(&column.file_name) {
+                return Err(Error::not_supported("a name holds a control character"));
+            }
             let name = quote::identifier(&column.file_name);
             let alias = quote::identifier(&column.alias);
             let alias = format!(" AS {alias}");

@@ -576,6 +576,7 @@ impl ScanState {
             self.stop((*node).ss_ScanTupleSlot);
             if let Some(query) = local {
                 self.answer = Some(Answer::start(query, node, &self.plan));
+                pgrx::debug1!("DuckDB could not answer, PostgreSQL does: {}", error.summary());
                 self.statistics.local = Some(error.summary().to_owned());
             }
         }
