@@ -1,11 +1,13 @@
 //! Files and relations of lakes as tables: the readers and their options ([`reader`]), what a foreign
-//! table reads ([`origin`], [`options`] for files), which tables a listing holds ([`layout`]), and a
+//! table reads ([`origin`], [`options`] for files), which tables a listing holds ([`layout`]), what
+//! files of several types need ([`mixed`]), and a
 //! foreign table as DuckDB SQL ([`table`]), now or as it was ([`travel`]). It reads the catalogs and asks DuckDB for columns; it
 //! neither plans nor scans.
 
 pub mod columns;
 pub mod hidden;
 pub mod layout;
+pub mod mixed;
 pub mod options;
 pub mod origin;
 pub mod reader;

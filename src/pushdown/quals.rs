@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use pgrx::pg_sys;
 
 use super::translator::{Item, ItemColumn, Level, Translator};
+use crate::lake::hidden::hidden;
 use crate::pg::nodes;
 
 /// Conditions divided between DuckDB and PostgreSQL.
@@ -34,7 +35,8 @@ impl Split {
     }
 }
 
-/// Divides conditions on the item `rti`, which is called `alias` in the SQL and has `columns`.
+/// Divides conditions on the item `rti`, which is called `alias` in the SQL and has `columns`; `mixed`
+/// says whether files may hold them in several types.
 ///
 /// # Safety
 /// Live planner structures; `clauses` is a list of conditions connected by AND.
@@ -45,6 +47,7 @@ pub unsafe fn split(
     alias: &str,
     columns: Vec<Option<ItemColumn>>,
     clauses: *mut pg_sys::List,
+    mixed: bool,
 ) -> Split {
     // SAFETY: by contract.
     unsafe {
@@ -55,10 +58,12 @@ pub unsafe fn split(
         };
         *item = Item { alias: alias.to_owned(), columns, ..Item::default() };
         let mut translator = Translator::new(root);
+        translator.mixed = mixed;
         translator.levels.push(Level { query, items, aggregated: false, ctes: vec![] });
         let (mut safe, mut local, mut kept) = (vec![], vec![], vec![]);
+        let mut companions = BTreeSet::new();
         for clause in nodes::items::<pg_sys::Node>(clauses) {
-            let arguments = translator.arguments.len();
+            let (arguments, seen) = (translator.arguments.len(), translator.seen.len());
             match translator.expression(clause) {
                 // PostgreSQL raises its own errors, in its own order.
                 Ok(condition) if condition.risky => {
@@ -66,7 +71,10 @@ pub unsafe fn split(
                     local.push(clause);
                     kept.push("a condition that may raise an error".into());
                 }
-                Ok(condition) => safe.push(condition.sql),
+                Ok(condition) => {
+                    safe.push(condition.sql);
+                    companions.extend(translator.companions(clause, seen, true));
+                }
                 Err(reason) => {
                     translator.arguments.truncate(arguments);
                     local.push(clause);
@@ -74,12 +82,16 @@ pub unsafe fn split(
                 }
             }
         }
+        let mut condition = safe.join(" AND ");
+        for companion in companions {
+            condition.push_str(&hidden(&format!(" AND {companion}")));
+        }
         let used = translator
             .levels
             .pop()
             .map(|mut level| std::mem::take(&mut level.items[rti as usize - 1].used));
         Split {
-            condition: safe.join(" AND "),
+            condition,
             arguments: translator.arguments,
             used: used.unwrap_or_default(),
             local: nodes::list_of(local),

@@ -6,8 +6,11 @@ use pgrx::pg_sys::NodeTag as Tag;
 use super::aggregate::target_of;
 use super::expression::{Decimal, Expression, MAX_WIDTH, check_groupable, is_known_at_start};
 use super::literal;
-use super::translator::{Cte, Item, ItemColumn, ItemText, Kept, Level, Result, Translator, kept};
-use crate::lake::hidden;
+use super::translator::{
+    Cte, Item, ItemColumn, ItemText, Kept, Level, Result, Seen, Translator, kept,
+};
+use crate::lake::hidden::{self, hidden};
+use crate::lake::mixed;
 use crate::lake::table::{self, LakeTable};
 use crate::pg::acl;
 use crate::pg::{catalog, nodes};
@@ -246,8 +249,15 @@ impl Translator {
             }
             let (conditions, remaining) =
                 self.conditions((*jointree).quals, true, extent == Extent::Joined)?;
+            let mut word = " WHERE";
             if !conditions.is_empty() {
                 sql.push_str(&format!(" WHERE {conditions}"));
+                word = " AND";
+            }
+            if extent == Extent::Whole
+                && let Some(companion) = self.companion_of_order(query)
+            {
+                sql.push_str(&hidden(&format!("{word} {companion}")));
             }
             let mut having = String::new();
             if extent != Extent::Joined {
@@ -276,6 +286,7 @@ impl Translator {
             let quals = self.simplified(quals);
             let list = pg_sys::make_ands_implicit(quals.cast());
             let (mut safe, mut risky, mut remaining) = (vec![], vec![], vec![]);
+            let mut companions = std::collections::BTreeSet::new();
             // What may raise an error stays behind a condition that stays.
             let mut stays = false;
             if some {
@@ -292,6 +303,7 @@ impl Translator {
                 if in_where && self.takes_condition(qual) {
                     continue;
                 }
+                let seen = self.seen.len();
                 let made = self.attempt(|translator| {
                     let made = translator.expression(qual)?;
                     if stays && made.risky {
@@ -304,7 +316,10 @@ impl Translator {
                         self.risky_condition = true;
                         risky.push(condition.sql);
                     }
-                    Ok(condition) => safe.push(condition.sql),
+                    Ok(condition) => {
+                        safe.push(condition.sql);
+                        companions.extend(self.companions(qual, seen, in_where));
+                    }
                     Err(_) if some && !pg_sys::contain_volatile_functions(qual) => {
                         remaining.push(qual)
                     }
@@ -324,7 +339,60 @@ impl Translator {
                 safe.push(guarded);
                 known.push(condition);
             }
-            Ok((safe.join(" AND "), remaining))
+            let mut all = safe.join(" AND ");
+            for companion in companions {
+                all.push_str(&hidden(&format!(" AND {companion}")));
+            }
+            Ok((all, remaining))
+        }
+    }
+
+    /// What a condition, whose columns were seen since, needs beside it: see [`mixed`].
+    ///
+    /// # Safety
+    /// A live condition of the innermost level.
+    pub(super) unsafe fn companions(
+        &self,
+        qual: *mut pg_sys::Node,
+        since: usize,
+        in_where: bool,
+    ) -> Vec<String> {
+        // SAFETY: by contract.
+        unsafe {
+            if !self.mixed || pg_sys::contain_agg_clause(qual) {
+                return vec![];
+            }
+            let strict = !pg_sys::contain_nonstrict_functions(qual);
+            let depth = self.levels.len().saturating_sub(1);
+            let since = &self.seen[since.min(self.seen.len())..];
+            let own: Vec<_> = since.iter().filter(|seen| seen.depth == depth).collect();
+            // The two sides of a join: an outer join is not made by what looks at one side only.
+            // Integers are left alone, since DuckDB compares whole numbers in all types alike.
+            let joins = own.iter().any(|seen| seen.item != own[0].item);
+            let integers = [pg_sys::INT2OID, pg_sys::INT4OID, pg_sys::INT8OID];
+            let needs = |seen: &&&Seen| {
+                mixed::is_cast(seen.type_oid)
+                    && !(joins && (!in_where || integers.contains(&seen.type_oid)))
+            };
+            own.iter().filter(needs).map(|seen| mixed::companion(&seen.sql, strict)).collect()
+        }
+    }
+
+    /// What the first key of an order needs, by which DuckDB may choose the first rows.
+    ///
+    /// # Safety
+    /// A live query, whose level is the innermost.
+    unsafe fn companion_of_order(&mut self, query: *mut pg_sys::Query) -> Option<String> {
+        // SAFETY: by contract.
+        unsafe {
+            if !self.mixed || (*query).hasAggs || !(*query).groupClause.is_null() {
+                return None;
+            }
+            let clause = nodes::items::<pg_sys::SortGroupClause>((*query).sortClause).next()?;
+            let key = self.simplified(target_of(clause, (*query).targetList).ok()?);
+            let var = nodes::cast::<pg_sys::Var>(key, Tag::T_Var)?;
+            let sql = self.variable(var).ok()?.sql;
+            mixed::is_cast((*var).vartype).then(|| mixed::companion(&sql, false))
         }
     }
 
@@ -558,6 +626,7 @@ impl Translator {
             self.servers.insert(table.server.to_u32());
             self.relations.push(table.name.clone());
             self.note_format(&table)?;
+            self.mixed |= mixed::may_be(&table.origin);
             let alias = self.alias(name);
             let columns = table
                 .columns

@@ -81,6 +81,15 @@ pub struct Cte {
     pub text: String,
 }
 
+/// A column in a translated expression: where it comes from, and what it is.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub depth: usize,
+    pub item: usize,
+    pub type_oid: pg_sys::Oid,
+    pub sql: String,
+}
+
 /// The translation of one part.
 #[derive(Default)]
 pub struct Translator {
@@ -103,6 +112,10 @@ pub struct Translator {
     /// Text for which a file listing would be taken literally, and text that needs patterns.
     pub reads_lake_format: bool,
     pub reads_pattern: bool,
+    /// The files of a table may hold a column in several types.
+    pub mixed: bool,
+    /// The columns that were translated.
+    pub seen: Vec<Seen>,
     /// What PostgreSQL reads and hands over.
     pub ships: Vec<Ship>,
     pub levels: Vec<Level>,
@@ -230,12 +243,9 @@ impl Translator {
                 duck::quote::identifier(&item.alias),
                 duck::quote::identifier(&column.name)
             );
-            Ok(Expression {
-                sql,
-                decimal: column.decimal,
-                inexact_scale: column.inexact_scale,
-                ..Expression::default()
-            })
+            let (decimal, inexact_scale) = (column.decimal, column.inexact_scale);
+            self.seen.push(Seen { depth, item: index, type_oid: (*var).vartype, sql: sql.clone() });
+            Ok(Expression { sql, decimal, inexact_scale, ..Expression::default() })
         }
     }
 

@@ -12,9 +12,9 @@ use super::exec;
 use super::plan::{Modify, ScanPlan, Shipped, Source, Tables};
 use super::qual;
 use crate::error::{Error, Result, report};
-use crate::lake::hidden;
 use crate::lake::table::{LakeTable, ROW_COLUMN, ROW_NUMBER};
 use crate::lake::travel::Travel;
+use crate::lake::{hidden, mixed};
 use crate::pg::catalog::{self, Objects};
 use crate::pg::methods::Methods;
 use crate::pg::row_type::RowColumn;
@@ -290,6 +290,7 @@ unsafe fn plan_call(
             qual::Split::nothing(clauses)
         };
         plan.condition = pushed.condition;
+        plan.companions = pushed.companions;
         plan.condition_columns = pushed.columns;
         plan.condition_values = pushed.values.len();
         // The target list may be left out here and put in later; it uses the relation's targets.
@@ -350,7 +351,7 @@ unsafe fn plan_table(
             })
             .collect();
         let pushed = if part::is_enabled() {
-            quals::split(root, rti, alias, item_columns, clauses)
+            quals::split(root, rti, alias, item_columns, clauses, mixed::may_be(&table.origin))
         } else {
             quals::Split::nothing(clauses)
         };
@@ -519,7 +520,7 @@ unsafe fn plan_part(
                     Some(ItemColumn { name, decimal, inexact_scale: false })
                 })
                 .collect();
-            conditions = quals::split(root, rti, "pushed", items, clauses);
+            conditions = quals::split(root, rti, "pushed", items, clauses, true);
         }
         let arguments: Vec<_> = nodes::items::<pg_sys::Node>((*pushed.call).args).skip(1).collect();
         if !conditions.arguments.is_empty() && !arguments.is_empty() {

@@ -107,6 +107,11 @@ pub struct ScanPlan {
     pub row_id: bool,
     /// The condition that DuckDB checks, in its SQL; empty for none.
     pub condition: String,
+    /// What the condition's columns need beside it, which EXPLAIN does not show: see [`mixed`].
+    ///
+    /// [`mixed`]: crate::lake::mixed
+    #[serde(default)]
+    pub companions: Vec<String>,
     /// The columns that the condition looks at: their positions, and the PostgreSQL types (OID and
     /// typmod) on which the condition was agreed.
     pub condition_columns: Vec<(usize, u32, i32)>,
@@ -211,7 +216,7 @@ impl ScanPlan {
             .condition_columns
             .iter()
             .map(|(at, ..)| format!("CASE WHEN false THEN {} END", self.column_reference(*at)));
-        self.executed(self.sql_with(types_only.collect(), limit))
+        self.executed(self.sql_with(types_only.collect(), &self.companions, limit))
     }
 
     fn executed(&self, sql: String) -> String {
@@ -229,11 +234,16 @@ impl ScanPlan {
                 None => shown,
             };
         }
-        let sql = self.sql_with(vec![], None);
+        let sql = self.sql_with(vec![], &[], None);
         if self.travel.is_some() { hidden::shown(&sql) } else { sql }
     }
 
-    fn sql_with(&self, types_only: Vec<String>, limit: Option<u64>) -> String {
+    fn sql_with(
+        &self,
+        types_only: Vec<String>,
+        companions: &[String],
+        limit: Option<u64>,
+    ) -> String {
         if !lexer::is_subquery(&self.sql) {
             return self.sql.clone();
         }
@@ -254,6 +264,10 @@ impl ScanPlan {
         if !self.condition.is_empty() {
             sql.push_str(" WHERE ");
             sql.push_str(&self.condition);
+            for companion in companions {
+                sql.push_str(" AND ");
+                sql.push_str(companion);
+            }
         }
         if let Some(limit) = limit {
             sql.push_str(&format!(" LIMIT {limit}"));

@@ -11,6 +11,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
 use super::plan::ScanPlan;
+use crate::lake::mixed;
 use crate::pg::row_type::RowColumn;
 use crate::pg::{encoding, nodes};
 use crate::types::parameter;
@@ -48,6 +49,8 @@ impl Columns {
 pub struct Split {
     /// DuckDB's part; its values are parameters behind the query's own arguments.
     pub condition: String,
+    /// What its columns need beside it.
+    pub companions: Vec<String>,
     pub values: Vec<*mut pg_sys::Node>,
     /// The columns that it looks at, with the OID and typmod of their types.
     pub columns: Vec<(usize, u32, i32)>,
@@ -58,7 +61,13 @@ pub struct Split {
 impl Split {
     #[must_use]
     pub fn nothing(clauses: *mut pg_sys::List) -> Self {
-        Self { condition: String::new(), values: vec![], columns: vec![], local: clauses }
+        Self {
+            condition: String::new(),
+            companions: vec![],
+            values: vec![],
+            columns: vec![],
+            local: clauses,
+        }
     }
 }
 
@@ -75,6 +84,7 @@ pub unsafe fn split(clauses: *mut pg_sys::List, plan: &ScanPlan, columns: &Colum
     let mut translator =
         Translator { plan, columns, values: vec![], used: std::collections::BTreeSet::new() };
     let mut pushed = vec![];
+    let mut strict: std::collections::BTreeSet<usize> = std::collections::BTreeSet::new();
     let mut local = vec![];
     // SAFETY: by contract.
     unsafe {
@@ -82,7 +92,12 @@ pub unsafe fn split(clauses: *mut pg_sys::List, plan: &ScanPlan, columns: &Colum
             let known_values = translator.values.len();
             let used = translator.used.clone();
             match translator.condition(clause) {
-                Some(sql) => pushed.push(sql),
+                Some(sql) => {
+                    pushed.push(sql);
+                    if !pg_sys::contain_nonstrict_functions(clause) {
+                        strict.extend(translator.used.difference(&used));
+                    }
+                }
                 None => {
                     translator.values.truncate(known_values);
                     translator.used = used;
@@ -92,6 +107,12 @@ pub unsafe fn split(clauses: *mut pg_sys::List, plan: &ScanPlan, columns: &Colum
         }
         Split {
             condition: pushed.join(" AND "),
+            companions: translator
+                .used
+                .iter()
+                .filter(|at| mixed::is_cast(columns.columns[**at].type_oid))
+                .map(|at| mixed::companion(&plan.column_reference(*at), strict.contains(at)))
+                .collect(),
             columns: translator
                 .used
                 .iter()

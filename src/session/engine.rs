@@ -58,7 +58,7 @@ impl Engine {
     pub fn open(name: InstanceKey, spec: &OpenSpec, timezone: &str) -> Result<Self> {
         let instance = open::open(spec)?;
         let connection = Connection::new(&instance)?;
-        let set = format!("SET GLOBAL TimeZone = {}", quote::literal(&duck_timezone(timezone)));
+        let set = format!("SET GLOBAL TimeZone = {}", quote::literal(timezone));
         connection.execute_batch(&set).map_err(|error| timezone_error(timezone, &error))?;
         let policy = Policy::new(spec);
         let extensions = spec.extensions();
@@ -124,7 +124,7 @@ impl Engine {
 
     pub fn set_timezone(&self, connection: &Connection, timezone: &str) -> Result<()> {
         connection
-            .set_time_zone(&duck_timezone(&self.timezone), &duck_timezone(timezone))
+            .set_time_zone(&self.timezone, timezone)
             .map_err(|error| timezone_error(timezone, &error))
     }
 
@@ -607,25 +607,9 @@ fn kind_name(kind: StatementKind) -> &'static str {
     }
 }
 
-/// DuckDB's name for a PostgreSQL time zone. ICU knows the same names; PostgreSQL's fixed offsets
-/// (`<+03>-03`, of `SET TIME ZONE 3`) become `Etc/GMT-3`, whole hours being all that has a name.
-fn duck_timezone(name: &str) -> String {
-    let name = name.strip_prefix("posix/").unwrap_or(name);
-    let fixed = name
-        .strip_prefix('<')
-        .and_then(|rest| rest.split_once('>'))
-        .and_then(|(_, offset)| offset.parse::<i32>().ok());
-    match fixed {
-        // Both count hours west of Greenwich as positive here.
-        Some(hours) if hours >= 0 => format!("Etc/GMT+{hours}"),
-        Some(hours) => format!("Etc/GMT{hours}"),
-        None => name.to_owned(),
-    }
-}
-
 fn timezone_error(timezone: &str, error: &Error) -> Error {
     Error::new(
         ErrorKind::Configuration,
-        format!("DuckDB does not know PostgreSQL's time zone \"{timezone}\": {}", error.message()),
+        format!("DuckDB does not know the time zone \"{timezone}\": {}", error.message()),
     )
 }

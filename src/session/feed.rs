@@ -43,7 +43,7 @@ pub fn open(
     let engine = begin(target)?;
     let source = transaction::source(&engine, &duck::quote::identifier(target.lake))?;
     let (pool, wake) = parts()?;
-    let (own, timezone) = (Arc::clone(&engine), timezone());
+    let (own, timezone) = (Arc::clone(&engine), timezone::current_or_none());
     if crate::guc::log_sql() {
         log_sql(&format!("rows for lake {}", target.lake));
     }
@@ -88,7 +88,7 @@ pub fn run(target: &Target<'_>, sql: String) -> Result<i64> {
     let source = transaction::source(&engine, &sql)?;
     log_sql(&sql);
     let own = Arc::clone(&engine);
-    let timezone = timezone();
+    let timezone = timezone::current_or_none();
     let changed = super::run_raw(move |control| {
         let lease = source.lease(control)?;
         own.set_timezone(&lease, &timezone)?;

@@ -93,7 +93,7 @@ pub fn change(
     log_sql(sql);
     let source = transaction::source(&engine, &quote::identifier(&server.name))?;
     let own = Arc::clone(&engine);
-    let (sql, timezone) = (sql.to_owned(), timezone());
+    let (sql, timezone) = (sql.to_owned(), timezone::current_or_none());
     let rows = run_raw(move |control| own.inspect_lake(&source, control, &sql, &[], &timezone))?;
     rows.map_err(|error| {
         transaction::note_error(&engine, &error);
@@ -112,7 +112,7 @@ pub fn change_at_once(server: &catalog::Server, sql: &str, command: &CStr) -> Re
     transaction::check_at_once(&server.name, command)?;
     let engine = engine_of(server, sql)?;
     log_sql(sql);
-    let (sql, timezone) = (sql.to_owned(), timezone());
+    let (sql, timezone) = (sql.to_owned(), timezone::current_or_none());
     let message = transaction::commit_message(&server.name);
     run(move |control| {
         let own = Transaction::new(engine.instance());
@@ -146,7 +146,7 @@ pub fn create_table(name: &[String; 3], query: &str, command: &CStr) -> Result<i
     log_sql(&format!("CREATE TABLE {quoted} AS {query}"));
     let measured = progress::is_available();
     let own = Arc::clone(&engine);
-    let (query, timezone) = (query.to_owned(), timezone());
+    let (query, timezone) = (query.to_owned(), timezone::current(&Entry::Query)?);
     let rows = changed_by(move |control| {
         own.create_table(&source, control, &quoted, &query, &timezone, measured)
     })?;

@@ -13,6 +13,7 @@ pub mod feed;
 pub mod lakes;
 pub mod shipping;
 mod spec;
+pub mod timezone;
 pub mod transaction;
 
 use std::cell::RefCell;
@@ -373,7 +374,7 @@ fn open_instance(
     }
     // The old one goes first: two instances at once would double the memory.
     SESSION.with_borrow_mut(|slot| slot.as_mut().map(|s| s.instances.remove(key)));
-    let (mut own, timezone) = (spec.clone(), timezone());
+    let (mut own, timezone) = (spec.clone(), timezone::current_or_none());
     own.temp_directory = own.temp_directory.map(exit::own_temp_directory);
     let name = key.clone();
     let engine = run(move |_| Engine::open(name, &own, &timezone))?;
@@ -394,13 +395,6 @@ pub fn recycle() -> bool {
         session.instances.retain(|key, _| key.role != role);
         session.instances.len() < before
     })
-}
-
-/// PostgreSQL's current time zone.
-#[must_use]
-pub fn timezone() -> String {
-    // SAFETY: session_timezone is always set; the name belongs to it.
-    unsafe { crate::pg::nodes::str_at(pg_sys::pg_get_timezone_name(pg_sys::session_timezone)) }
 }
 
 /// Runs the commit of a DuckDB transaction on a driver thread and waits for it, whatever the user
@@ -427,7 +421,7 @@ pub fn describe(
     let described = with_second_try(role, &entry, || {
         let engine = engine(role, &entry, sql)?;
         let source = transaction::source_to_describe(&engine, sql)?;
-        let (sql, timezone, entry) = (sql.to_owned(), timezone(), entry.clone());
+        let (sql, timezone, entry) = (sql.to_owned(), timezone::current(&entry)?, entry.clone());
         let (own, arguments) = (Arc::clone(&engine), arguments.clone());
         run_beside_writes(&engine, move |control| {
             own.describe(&source, control, &sql, &arguments, &timezone, entry)
@@ -474,7 +468,7 @@ pub fn start_scan(mut request: Request) -> Result<RunningScan> {
     let engine = engine(role, &request.entry, &request.original)?;
     log_sql(&request.sql);
     let (pool, wake) = parts()?;
-    let timezone = timezone();
+    let timezone = timezone::current(&request.entry)?;
     let source = transaction::source(&engine, &request.sql)?;
     let values = std::mem::take(&mut request.values);
     let measured = progress::is_available();
@@ -515,7 +509,7 @@ pub fn ask(
         Some(_) => transaction::source_beside(&engine, sql),
         None => transaction::source_to_describe(&engine, sql)?,
     };
-    let (sql, timezone) = (sql.to_owned(), timezone());
+    let (sql, timezone) = (sql.to_owned(), timezone::current(&entry)?);
     let (pool, wake) = parts()?;
     let own = Arc::clone(&engine);
     let task = Task::start(&pool, &wake, move |control| {
@@ -545,7 +539,7 @@ pub fn ask_lake(server: pg_sys::Oid, sql: &str, values: Vec<Value>) -> Result<Ve
     with_second_try(role, &entry, || {
         let engine = engine(role, &entry, sql)?;
         let source = transaction::source_to_describe(&engine, sql)?;
-        let (sql, values, timezone) = (sql.to_owned(), values.clone(), timezone());
+        let (sql, values, timezone) = (sql.to_owned(), values.clone(), timezone::current(&entry)?);
         let own = Arc::clone(&engine);
         run_beside_writes(&engine, move |control| {
             own.inspect_lake(&source, control, &sql, &values, &timezone)
@@ -562,7 +556,7 @@ pub fn describe_all(server: pg_sys::Oid, queries: Vec<String>) -> Result<Vec<Res
     let entry = Entry::Tables(vec![server]);
     let engine = engine(acl::current_role(), &entry, first)?;
     let source = transaction::source_to_describe(&engine, first)?;
-    let timezone = timezone();
+    let timezone = timezone::current(&entry)?;
     let own = Arc::clone(&engine);
     let found = run_beside_writes(&engine, move |control| {
         own.describe_all(&source, control, &queries, &timezone, &entry)
@@ -607,7 +601,8 @@ pub fn explain(
     let plan = with_second_try(role, &entry, || {
         let engine = engine(role, &entry, original)?;
         let source = transaction::source_to_describe(&engine, sql)?;
-        let (original, sql, timezone) = (original.to_owned(), sql.to_owned(), timezone());
+        let (original, sql, timezone) =
+            (original.to_owned(), sql.to_owned(), timezone::current(&entry)?);
         let (own, entry, tables) = (Arc::clone(&engine), entry.clone(), tables.clone());
         run_beside_writes(&engine, move |control| {
             own.explain(&source, control, &original, &sql, &timezone, &entry, &tables)
@@ -699,7 +694,7 @@ pub fn execute(sql: &str, arguments: Vec<Value>) -> Result<i64> {
     let role = acl::current_role();
     let engine = engine(role, &Entry::Query, sql)?;
     log_sql(sql);
-    let (sql, timezone) = (sql.to_owned(), timezone());
+    let (sql, timezone) = (sql.to_owned(), timezone::current(&Entry::Query)?);
     let measured = progress::is_available();
     let lake = engine.lake_changed_by(&sql);
     if let Some(lake) = &lake {

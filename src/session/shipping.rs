@@ -113,7 +113,7 @@ pub fn start_scan(
     let Shipped { loaded, engine, source, role } = shipped;
     log_sql(&request.sql);
     let (pool, wake) = parts()?;
-    let timezone = timezone();
+    let timezone = timezone::current(&request.entry)?;
     let values = std::mem::take(&mut request.values);
     let measured = progress::is_available();
     let own = Arc::clone(&engine);
