@@ -48,6 +48,20 @@ impl Error {
         self
     }
 
+    /// A commit of which nobody knows whether it has happened: 08007.
+    #[must_use]
+    pub fn commit_is_unknown(lake: &str) -> Self {
+        Self::new(
+            SqlState::ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN,
+            format!("it is not known whether lake \"{lake}\" has committed"),
+        )
+        .detail(
+            "Its catalog was sent a COMMIT and has not answered. PostgreSQL's own part of the transaction is \
+             rolled back.",
+        )
+        .hint("duckdb.snapshots tells whether the transaction's snapshot is there.")
+    }
+
     /// A commit that failed, in words that name the lake.
     #[must_use]
     pub fn in_lake(self, lake: &str) -> Self {
@@ -250,6 +264,14 @@ fn without_catalog_sql(error: duck::Error) -> duck::Error {
     // PostgreSQL points at the place in the statement, values and all.
     let answer = answer.split("\nLINE ").next().unwrap_or_default();
     duck::Error::new(error.kind(), format!("{}{answer}", &text[..start]))
+}
+
+/// Whether a commit has failed at the one statement after which nobody knows whether it has happened.
+#[must_use]
+pub fn is_unanswered_commit(error: &duck::Error) -> bool {
+    const COMMIT: &str = "Failed to execute query \"COMMIT\": ";
+    let answer = error.message().split_once(COMMIT).map(|(_, answer)| answer.trim_start());
+    answer.is_some_and(|answer| !answer.starts_with("ERROR:") && !answer.starts_with("FATAL:"))
 }
 
 /// In place of an answer that the catalog has not given.

@@ -16,6 +16,7 @@ use crate::instance::Instance;
 use crate::quote::literal;
 use crate::quotient;
 use crate::server::{LakeSpec, ServerSpec};
+use crate::sockets::{self, Catalogs};
 
 /// The extensions of DuckDB that an instance may load, in the order in which they load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -186,8 +187,11 @@ pub fn open(spec: &OpenSpec) -> Result<Arc<Instance>> {
     if extensions.contains(&Extension::Httpfs) {
         connection.execute_batch(&remote_settings(spec)?)?;
     }
+    let mark = sockets::next_mark();
+    let unix = spec.lakes.iter().flat_map(LakeSpec::catalog_sockets).collect();
+    instance.set_catalogs(Catalogs { mark, unix });
     for lake in &spec.lakes {
-        attach(&connection, lake)?;
+        attach(&connection, lake, mark)?;
     }
     connection.execute_batch(&final_settings(spec, extensions.contains(&Extension::Httpfs)))?;
     Ok(instance)
@@ -231,7 +235,7 @@ fn create_secret(connection: &Connection, server: &ServerSpec) -> Result<()> {
     })
 }
 
-fn attach(connection: &Connection, lake: &LakeSpec) -> Result<()> {
+fn attach(connection: &Connection, lake: &LakeSpec, mark: u32) -> Result<()> {
     for secret in lake.create_secrets() {
         connection.execute_batch(secret.expose()).map_err(|error| {
             // As above.
@@ -241,7 +245,7 @@ fn attach(connection: &Connection, lake: &LakeSpec) -> Result<()> {
             )
         })?;
     }
-    connection.execute_batch(&lake.attach()).map_err(|error| {
+    connection.execute_batch(&lake.attach(mark)).map_err(|error| {
         Error::new(
             ErrorKind::Attach,
             format!("cannot attach lake \"{}\": {}", lake.name(), error.message()),

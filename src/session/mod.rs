@@ -28,7 +28,7 @@ use duck::watchdog::Watchdog;
 use duck::{Chunk, Column, LogicalType, Value};
 use pgrx::pg_sys;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_unanswered_commit};
 use crate::guc::Limits;
 use crate::lake::table::WriteCheck;
 use crate::pg::{acl, callbacks, memory, progress, wait};
@@ -348,14 +348,68 @@ pub fn timezone() -> String {
     unsafe { crate::pg::nodes::str_at(pg_sys::pg_get_timezone_name(pg_sys::session_timezone)) }
 }
 
-/// Runs the commit of a DuckDB transaction on a driver thread and waits for it, whatever the user
-/// wants meanwhile: whoever stops waiting would not know whether it has happened.
+/// How long a commit may go on after somebody has asked it to end, and how long it may take to return
+/// once its catalog is cut off.
+const COMMIT_GRACE: Duration = Duration::from_secs(1);
+
+/// Runs the commit of a DuckDB transaction on a driver thread and waits for it. Whoever stopped
+/// waiting at once would not know whether it has happened; so a cancel, a terminate request, the end
+/// of the client and statement_timeout (which PostgreSQL does not look at any more here) leave it
+/// some time, and then cut the catalog off. Unless the catalog was asked for its own COMMIT by then,
+/// nothing has happened.
 ///
 /// # Errors
-/// DuckDB's, after which it has not happened.
-fn wait_for_commit(job: impl FnOnce(&Control) -> duck::Result<()> + Send + 'static) -> Result<()> {
-    let _held = wait::HeldInterrupts::new();
-    run(job)
+/// DuckDB's, after which it has not happened; 57014 and 57P01 likewise; 08007 when nobody knows.
+fn wait_for_commit(
+    engine: &Engine,
+    lake: &str,
+    job: impl FnOnce(&Control) -> duck::Result<()> + Send + 'static,
+) -> Result<()> {
+    let (pool, wake) = parts()?;
+    let wait_set = SESSION.with_borrow(|slot| slot.as_ref().map(|session| session.wait_set));
+    let wait_set = wait_set.ok_or_else(no_session)?;
+    let held = wait::HeldInterrupts::new();
+    let task = Task::start(&pool, &wake, job)?;
+    let begun = Instant::now();
+    let timed_out = || wait::statement_timeout().is_some_and(|limit| begun.elapsed() > limit);
+    let (mut asked, mut cut) = (None, None);
+    let answer = wait_set.until(
+        || wake.clear(),
+        || {
+            if let Some(answer) = task.poll() {
+                return Some(Some(answer));
+            }
+            let is_over =
+                |since: Option<Instant>| since.is_some_and(|at| at.elapsed() > COMMIT_GRACE);
+            if asked.is_none() && (wait::is_interrupted() || timed_out() || is_over_memory()) {
+                asked = Some(Instant::now());
+            }
+            if is_over(asked) && cut.is_none() {
+                engine.instance().cut_catalogs_off();
+                cut = Some(Instant::now());
+            }
+            is_over(cut).then_some(None)
+        },
+    );
+    drop(held);
+    match answer {
+        Some(Ok(())) => Ok(()),
+        None => Err(Error::commit_is_unknown(lake)),
+        Some(Err(error)) if is_unanswered_commit(&error) => Err(Error::commit_is_unknown(lake)),
+        Some(Err(error)) => {
+            if cut.is_some() {
+                // PostgreSQL's own error.
+                wait::check_interrupts();
+                if timed_out() {
+                    return Err(Error::new(
+                        pgrx::PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
+                        "canceling statement due to statement timeout",
+                    ));
+                }
+            }
+            Err(Error::from(error).in_lake(lake))
+        }
+    }
 }
 
 /// The columns that `sql` would return, with nothing executed. `arguments` stand for `$1` and so

@@ -113,6 +113,7 @@ pub const KEYWORDS: &[Keyword] = &[
     Keyword { name: "sslrootcert", kind: ValueKind::AbsolutePath, superuser: true, ..LAKE },
     Keyword { name: "connect_timeout", kind: ValueKind::Number, ..LAKE },
     Keyword { name: "lock_timeout", kind: ValueKind::Number, ..LAKE },
+    Keyword { name: "statement_timeout", kind: ValueKind::Number, ..LAKE },
     Keyword { name: "path", kind: ValueKind::AbsolutePath, ..LAKE },
     Keyword { name: "metadata_schema", ..LAKE },
     Keyword { name: "data_path", kind: ValueKind::Location, ..LAKE },
