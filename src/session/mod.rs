@@ -432,7 +432,12 @@ pub fn describe(
             own.describe(&source, control, &sql, &arguments, &timezone, entry)
         })
     });
-    described.map_err(|error| access::explain_outside(error, role))
+    described.map_err(|error| told(error, role, &entry))
+}
+
+/// An error as whoever gave the statement is told of it.
+fn told(error: Error, role: pg_sys::Oid, entry: &Entry) -> Error {
+    access::explain_outside(access::discreet(error, role, entry), role)
 }
 
 /// A statement around a query, which writes the query's rows to a lake.
@@ -478,13 +483,14 @@ pub fn start_scan(mut request: Request) -> Result<RunningScan> {
     let values = std::mem::take(&mut request.values);
     let measured = progress::is_available();
     let own = Arc::clone(&engine);
+    let entry = request.entry.clone();
     let scan = Scan::start(&pool, &wake, &source, values, move |connection, values| {
         if measured {
             duck::open::measure_progress(connection)?;
         }
         own.prepare_request(connection, &request, values, &timezone)
     })?;
-    Ok(RunningScan::new(scan, role, &engine, &source))
+    Ok(RunningScan::new(scan, role, entry, &engine, &source))
 }
 
 /// Rows of text from a query of our own.
@@ -516,9 +522,9 @@ pub fn ask(
     };
     let (sql, timezone) = (sql.to_owned(), timezone());
     let (pool, wake) = parts()?;
-    let own = Arc::clone(&engine);
+    let (own, asked) = (Arc::clone(&engine), entry.clone());
     let task = Task::start(&pool, &wake, move |control| {
-        own.ask(&source, control, &sql, &timezone, &entry).map(Some)
+        own.ask(&source, control, &sql, &timezone, &asked).map(Some)
     })?;
     let started = Instant::now();
     let answer = wait_for(|| {
@@ -529,7 +535,7 @@ pub fn ask(
         if patience.is_none() {
             transaction::note_error_beside_writes(&engine, &error);
         }
-        access::explain_outside(error.into(), role)
+        told(error.into(), role, &entry)
     })
 }
 
@@ -550,6 +556,7 @@ pub fn ask_lake(server: pg_sys::Oid, sql: &str, values: Vec<Value>) -> Result<Ve
             own.inspect_lake(&source, control, &sql, &values, &timezone)
         })
     })
+    .map_err(|error| access::discreet(error, role, &entry))
 }
 
 /// The columns of queries of our own over the tables of a lake, each by itself.
@@ -559,6 +566,7 @@ pub fn ask_lake(server: pg_sys::Oid, sql: &str, values: Vec<Value>) -> Result<Ve
 pub fn describe_all(server: pg_sys::Oid, queries: Vec<String>) -> Result<Vec<Result<Vec<Column>>>> {
     let Some(first) = queries.first() else { return Ok(vec![]) };
     let entry = Entry::Tables(vec![server]);
+    let of_server = entry.clone();
     let engine = engine(acl::current_role(), &entry, first)?;
     let source = transaction::source_to_describe(&engine, first)?;
     let timezone = timezone();
@@ -569,7 +577,9 @@ pub fn describe_all(server: pg_sys::Oid, queries: Vec<String>) -> Result<Vec<Res
     for error in found.iter().filter_map(|columns| columns.as_ref().err()) {
         transaction::note_error_beside_writes(&engine, error);
     }
-    Ok(found.into_iter().map(|columns| columns.map_err(Error::from)).collect())
+    let role = acl::current_role();
+    let told = |error: duck::Error| access::discreet(error.into(), role, &of_server);
+    Ok(found.into_iter().map(|columns| columns.map_err(told)).collect())
 }
 
 /// The DuckDB extensions that the current role's instance has: those in the library, and those that
@@ -612,7 +622,7 @@ pub fn explain(
             own.explain(&source, control, &original, &sql, &timezone, &entry, &tables)
         })
     });
-    plan.map_err(|error| access::explain_outside(error, role))
+    plan.map_err(|error| told(error, role, &entry))
 }
 
 fn log_sql(sql: &str) {
@@ -625,6 +635,7 @@ fn log_sql(sql: &str) {
 pub struct RunningScan {
     scan: Option<Scan>,
     role: pg_sys::Oid,
+    entry: Entry,
     /// The instance in whose transaction it runs, if it does.
     shared: Option<Arc<Engine>>,
 }
@@ -641,19 +652,25 @@ impl Drop for RunningScan {
 }
 
 impl RunningScan {
-    fn new(scan: Scan, role: pg_sys::Oid, engine: &Arc<Engine>, source: &Source) -> Self {
+    fn new(
+        scan: Scan,
+        role: pg_sys::Oid,
+        entry: Entry,
+        engine: &Arc<Engine>,
+        source: &Source,
+    ) -> Self {
         let shared = matches!(source, Source::Transaction(_)).then(|| Arc::clone(engine));
         if shared.is_some() {
             transaction::note_scan(engine, &scan);
         }
-        Self { scan: Some(scan), role, shared }
+        Self { scan: Some(scan), role, entry, shared }
     }
 
     fn failed(&self, error: duck::Error) -> Error {
         if let Some(engine) = &self.shared {
             transaction::note_error(engine, &error);
         }
-        access::explain_outside(error.into(), self.role)
+        told(error.into(), self.role, &self.entry)
     }
 
     /// Waits until execution has begun, and returns the columns.
@@ -728,7 +745,7 @@ pub fn execute(sql: &str, arguments: Vec<Value>) -> Result<i64> {
             Ok(_) => {}
         }
     }
-    changed.map_err(|error| access::explain_outside(error.into(), role))
+    changed.map_err(|error| told(error.into(), role, &Entry::Query))
 }
 
 /// Runs a statement whose progress is shown.
