@@ -21,12 +21,20 @@ struct Report {
     message: String,
     detail: Option<String>,
     hint: Option<String>,
+    /// The DETAIL is DuckDB's words, which may quote rows, or SQL that the user has not written.
+    may_quote: bool,
 }
 
 impl Error {
     #[must_use]
     pub fn new(sqlstate: SqlState, message: impl Into<String>) -> Self {
-        Self(Box::new(Report { sqlstate, message: message.into(), detail: None, hint: None }))
+        Self(Box::new(Report {
+            sqlstate,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            may_quote: false,
+        }))
     }
 
     #[must_use]
@@ -41,11 +49,51 @@ impl Error {
         self
     }
 
+    /// The DETAIL quotes something that was read: see [`Self::without_quotes`].
+    #[must_use]
+    pub fn quoting(mut self) -> Self {
+        self.0.may_quote = true;
+        self
+    }
+
+    /// For those who may not read everything that the statement has read: without DuckDB's words where
+    /// these may quote it. The line of a CSV file stays.
+    #[must_use]
+    pub fn without_quotes(mut self) -> Self {
+        if !self.0.may_quote {
+            return self;
+        }
+        const LINE: &str = "CSV Error on Line: ";
+        let words = self.0.detail.take().unwrap_or_default();
+        let line = words.lines().next().and_then(|first| first.strip_prefix(LINE));
+        let line = line.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+        self.0.detail = line.map(|number| format!("It is line {number} of a CSV file."));
+        self.0.hint.get_or_insert_with(|| {
+            "What may quote data is shown to roles that may use the tables' servers by themselves.".into()
+        });
+        self.0.may_quote = false;
+        self
+    }
+
     /// The same error in other words.
     #[must_use]
     pub fn reworded(mut self, message: impl Into<String>) -> Self {
         self.0.message = message.into();
         self
+    }
+
+    /// A commit of which nobody knows whether it has happened: 08007.
+    #[must_use]
+    pub fn commit_is_unknown(lake: &str) -> Self {
+        Self::new(
+            SqlState::ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN,
+            format!("it is not known whether lake \"{lake}\" has committed"),
+        )
+        .detail(
+            "Its catalog was sent a COMMIT and has not answered. PostgreSQL's own part of the transaction is \
+             rolled back.",
+        )
+        .hint("duckdb.snapshots tells whether the transaction's snapshot is there.")
     }
 
     /// A commit that failed, in words that name the lake.
@@ -143,10 +191,40 @@ pub fn report<T>(result: Result<T>) -> T {
     }
 }
 
+/// Whether what DuckDB says of an error may hold values of rows or parts of the statement.
+fn may_quote(kind: ErrorKind) -> bool {
+    !matches!(
+        kind,
+        // Files, places, limits, and our own words.
+        ErrorKind::Io
+            | ErrorKind::Http
+            | ErrorKind::Permission
+            | ErrorKind::OutOfMemory
+            | ErrorKind::Interrupt
+            | ErrorKind::Configuration
+            | ErrorKind::MissingExtension
+            | ErrorKind::Attach
+            | ErrorKind::Transaction
+            | ErrorKind::StatementCount
+            | ErrorKind::ParameterCount
+            | ErrorKind::ColumnMismatch
+            | ErrorKind::NotAllowed
+            | ErrorKind::ReadOnly
+            | ErrorKind::NotSupported
+    )
+}
+
 impl From<duck::Error> for Error {
     /// DuckDB's class and words decide the SQLSTATE; its words become the DETAIL.
     fn from(error: duck::Error) -> Self {
-        let error = without_catalog_sql(error);
+        let mut report = Self::told(without_catalog_sql(error.clone()));
+        report.0.may_quote = report.0.detail.is_some() && may_quote(error.kind());
+        report
+    }
+}
+
+impl Error {
+    fn told(error: duck::Error) -> Self {
         if let Some((sqlstate, message)) = own_words(error.message()) {
             return Self::new(sqlstate, message);
         }
@@ -250,6 +328,14 @@ fn without_catalog_sql(error: duck::Error) -> duck::Error {
     // PostgreSQL points at the place in the statement, values and all.
     let answer = answer.split("\nLINE ").next().unwrap_or_default();
     duck::Error::new(error.kind(), format!("{}{answer}", &text[..start]))
+}
+
+/// Whether a commit has failed at the one statement after which nobody knows whether it has happened.
+#[must_use]
+pub fn is_unanswered_commit(error: &duck::Error) -> bool {
+    const COMMIT: &str = "Failed to execute query \"COMMIT\": ";
+    let answer = error.message().split_once(COMMIT).map(|(_, answer)| answer.trim_start());
+    answer.is_some_and(|answer| !answer.starts_with("ERROR:") && !answer.starts_with("FATAL:"))
 }
 
 /// In place of an answer that the catalog has not given.

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, OnceLock};
 
 use libduckdb_sys as sys;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::signals::BlockedSignals;
+use crate::sockets::Catalogs;
 
 /// An open in-memory database. Dropping the last reference closes it, which joins DuckDB's
 /// scheduler threads: every connection must be gone by then, and each connection holds a reference,
@@ -18,6 +19,7 @@ pub struct Instance {
     raw: sys::duckdb_database,
     broken: AtomicBool,
     writing: AtomicBool,
+    catalogs: OnceLock<Catalogs>,
 }
 
 // SAFETY: a duckdb_database handle is thread-safe by DuckDB's documentation.
@@ -100,7 +102,12 @@ impl Instance {
                 return Err(error);
             }
         }
-        Ok(Arc::new(Self { raw, broken: AtomicBool::new(false), writing: AtomicBool::new(false) }))
+        Ok(Arc::new(Self {
+            raw,
+            broken: AtomicBool::new(false),
+            writing: AtomicBool::new(false),
+            catalogs: OnceLock::new(),
+        }))
     }
 
     pub(crate) fn raw(&self) -> sys::duckdb_database {
@@ -118,6 +125,18 @@ impl Instance {
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
+    }
+
+    /// Notes where the catalogs of its lakes are, before they are attached.
+    pub(crate) fn set_catalogs(&self, catalogs: Catalogs) {
+        // Once for each instance; a second time says the same.
+        let _ = self.catalogs.set(catalogs);
+    }
+
+    /// Cuts the connections to the catalogs of its lakes off, so that whatever waits for one of them
+    /// returns with an error; says how many there were. DuckDB makes new ones.
+    pub fn cut_catalogs_off(&self) -> usize {
+        self.catalogs.get().map_or(0, Catalogs::cut_off)
     }
 
     /// Notes whether a transaction that has not ended has changed a lake.

@@ -28,6 +28,7 @@ pub mod scan;
 pub mod secret;
 pub mod server;
 pub mod signals;
+mod sockets;
 pub mod statement;
 pub mod transaction;
 pub mod value;

@@ -19,6 +19,7 @@ use crate::instance::Instance;
 use crate::quote::literal;
 use crate::quotient;
 use crate::server::{LakeSpec, ServerSpec};
+use crate::sockets::{self, Catalogs};
 
 /// The extensions of DuckDB that an instance may load, in the order in which they load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -193,16 +194,19 @@ pub fn open(spec: &OpenSpec) -> Result<Arc<Instance>> {
     }
     connection.execute_batch(&early_settings(spec))?;
     spec.lakes.iter().try_for_each(make_folder)?;
+    let mark = sockets::next_mark();
+    let unix = spec.lakes.iter().flat_map(LakeSpec::catalog_sockets).collect();
+    instance.set_catalogs(Catalogs { mark, unix });
     let (files, databases): (Vec<_>, Vec<_>) =
         spec.lakes.iter().partition(|lake| lake.catalog_file().is_some());
     for lake in databases {
-        attach(&connection, lake)?;
+        attach(&connection, lake, mark)?;
     }
     if spec.sandboxed {
         connection.execute_batch("SET GLOBAL enable_external_access = false")?;
     }
     for lake in files {
-        attach(&connection, lake)?;
+        attach(&connection, lake, mark)?;
     }
     if spec.sandboxed {
         connection.execute_batch(&lock(httpfs))?;
@@ -272,7 +276,7 @@ fn make_folder(lake: &LakeSpec) -> Result<()> {
     })
 }
 
-fn attach(connection: &Connection, lake: &LakeSpec) -> Result<()> {
+fn attach(connection: &Connection, lake: &LakeSpec, mark: u32) -> Result<()> {
     for secret in lake.create_secrets() {
         connection.execute_batch(secret.expose()).map_err(|error| {
             // As above.
@@ -282,7 +286,7 @@ fn attach(connection: &Connection, lake: &LakeSpec) -> Result<()> {
             )
         })?;
     }
-    connection.execute_batch(&lake.attach()).map_err(|error| {
+    connection.execute_batch(&lake.attach(mark)).map_err(|error| {
         Error::new(
             ErrorKind::Attach,
             format!("cannot attach lake \"{}\": {}", lake.name(), error.message()),

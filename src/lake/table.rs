@@ -227,7 +227,9 @@ impl LakeTable {
                             self.place()
                         ),
                     )
+                    // A file without a header has data for names.
                     .detail(listed(&self.origin, &column.file_name, found))
+                    .quoting()
                     .hint(
                         "The column's option column_name says what it is called there: \
                          ALTER FOREIGN TABLE … ALTER COLUMN … OPTIONS (ADD column_name '…').",

@@ -11,6 +11,13 @@ pub fn current_role() -> pg_sys::Oid {
     unsafe { pg_sys::GetUserId() }
 }
 
+/// The role that gave the statement, whatever functions with another one's rights it has called.
+#[must_use]
+pub fn outer_role() -> pg_sys::Oid {
+    // SAFETY: reads a global.
+    unsafe { pg_sys::GetOuterUserId() }
+}
+
 #[must_use]
 pub fn is_superuser(role: pg_sys::Oid) -> bool {
     // SAFETY: a catalog look-up.

@@ -1,7 +1,7 @@
 //! The extension's own functions and types, and the foreign servers, as the catalogs have them.
 
 use std::cell::RefCell;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::rc::Rc;
 
 use pgrx::pg_sys;
@@ -455,6 +455,26 @@ pub unsafe fn relation_exists(name: *mut pg_sys::RangeVar) -> bool {
     unsafe {
         let schema = pg_sys::RangeVarGetCreationNamespace(name);
         pg_sys::get_relname_relid((*name).relname, schema) != pg_sys::InvalidOid
+    }
+}
+
+/// Whether an enum has this label, which is in the server's encoding.
+#[must_use]
+pub fn is_enum_label(oid: pg_sys::Oid, label: &CStr) -> bool {
+    // The name in the catalog has no more bytes.
+    if label.count_bytes() >= pg_sys::NAMEDATALEN as usize {
+        return false;
+    }
+    // SAFETY: a look-up by the two keys of the cache; the tuple is released.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::ENUMTYPOIDNAME as i32;
+        let keys = (pg_sys::Datum::from(oid), pg_sys::Datum::from(label.as_ptr()));
+        let tuple = pg_sys::SearchSysCache2(cache, keys.0, keys.1);
+        if tuple.is_null() {
+            return false;
+        }
+        pg_sys::ReleaseSysCache(tuple);
+        true
     }
 }
 

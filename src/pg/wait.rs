@@ -92,6 +92,31 @@ impl WaitSet {
     }
 }
 
+/// Whether the user, an administrator, a timeout or the client's end has asked the statement to end,
+/// whether or not that is held back.
+#[must_use]
+pub fn is_interrupted() -> bool {
+    // SAFETY: flags of the main thread, which signal handlers set.
+    unsafe {
+        let pending = [
+            &raw const pg_sys::QueryCancelPending,
+            &raw const pg_sys::ProcDiePending,
+            &raw const pg_sys::ClientConnectionLost,
+            #[cfg(any(feature = "pg17", feature = "pg18"))]
+            &raw const pg_sys::TransactionTimeoutPending,
+        ];
+        pending.iter().any(|flag| flag.read_volatile() != 0)
+    }
+}
+
+/// `statement_timeout`, if one is set.
+#[must_use]
+pub fn statement_timeout() -> Option<Duration> {
+    // SAFETY: a setting, read in the main thread.
+    let ms = u64::try_from(unsafe { pg_sys::StatementTimeout }).unwrap_or(0);
+    (ms > 0).then(|| Duration::from_millis(ms))
+}
+
 /// Holds cancel and terminate requests back while it lives.
 pub struct HeldInterrupts(());
 

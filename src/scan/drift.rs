@@ -9,7 +9,7 @@ use super::plan::ScanPlan;
 use crate::error::{Error, Result};
 use crate::lake::table::{self, LakeTable};
 use crate::pg::nodes;
-use crate::session::{self, Entry};
+use crate::session::{self, Entry, access};
 
 /// The error to report for one of DuckDB's.
 ///
@@ -29,7 +29,9 @@ pub unsafe fn explain(
     let tables = unsafe { tables_of(plan, range_table) };
     for table in &tables {
         match described(table, role, entry, &plan.sql) {
-            Err(found) if says_which_table(&found) => return found,
+            Err(found) if says_which_table(&found) => {
+                return access::discreet(found, role, entry);
+            }
             _ => {}
         }
     }

@@ -562,6 +562,7 @@ impl ScanState {
     /// # Safety
     /// `node` is this scan's node.
     unsafe fn recover(&mut self, error: Error, node: *mut pg_sys::ScanState) -> Result<()> {
+        let error = session::access::discreet(error, self.role, &self.entry);
         if self.has_rows || self.plan.modify.is_some() {
             return Err(error);
         }

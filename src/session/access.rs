@@ -94,6 +94,27 @@ pub fn no_mapping(role: pg_sys::Oid, server: &catalog::Server) -> Error {
     )
 }
 
+/// An error of what `role` has run through `entry`, as whoever gave the statement may see it: who may
+/// not read all that was read, through somebody else's view or function, or a table of which some
+/// columns or the rows behind a view are granted only, does not learn it from an error either.
+#[must_use]
+pub fn discreet(error: Error, role: pg_sys::Oid, entry: &Entry) -> Error {
+    if may_see_all(role, entry) { error } else { error.without_quotes() }
+}
+
+/// Whether whoever gave the statement may read the files by themselves, as they are.
+fn may_see_all(role: pg_sys::Oid, entry: &Entry) -> bool {
+    let (asker, current) = (acl::outer_role(), acl::current_role());
+    if acl::is_superuser(asker) {
+        return true;
+    }
+    asker == current
+        && match entry {
+            Entry::Tables(servers) => spec::are_usable(asker, servers).unwrap_or(false),
+            Entry::Query | Entry::Readers(_) | Entry::QueryAndTables => role == current,
+        }
+}
+
 /// A path outside of the role's locations may lie in the location of a server that the role lacks
 /// something for: then that is what is wrong.
 #[must_use]

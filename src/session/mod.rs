@@ -29,7 +29,7 @@ use duck::watchdog::Watchdog;
 use duck::{Chunk, Column, LogicalType, Value};
 use pgrx::pg_sys;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_unanswered_commit};
 use crate::guc::Limits;
 use crate::lake::table::WriteCheck;
 use crate::pg::{acl, callbacks, memory, progress, wait};
@@ -397,14 +397,68 @@ pub fn recycle() -> bool {
     })
 }
 
-/// Runs the commit of a DuckDB transaction on a driver thread and waits for it, whatever the user
-/// wants meanwhile: whoever stops waiting would not know whether it has happened.
+/// How long a commit may go on after somebody has asked it to end, and how long it may take to return
+/// once its catalog is cut off.
+const COMMIT_GRACE: Duration = Duration::from_secs(1);
+
+/// Runs the commit of a DuckDB transaction on a driver thread and waits for it. Whoever stopped
+/// waiting at once would not know whether it has happened; so a cancel, a terminate request, the end
+/// of the client and statement_timeout (which PostgreSQL does not look at any more here) leave it
+/// some time, and then cut the catalog off. Unless the catalog was asked for its own COMMIT by then,
+/// nothing has happened.
 ///
 /// # Errors
-/// DuckDB's, after which it has not happened.
-fn wait_for_commit(job: impl FnOnce(&Control) -> duck::Result<()> + Send + 'static) -> Result<()> {
-    let _held = wait::HeldInterrupts::new();
-    run(job)
+/// DuckDB's, after which it has not happened; 57014 and 57P01 likewise; 08007 when nobody knows.
+fn wait_for_commit(
+    engine: &Engine,
+    lake: &str,
+    job: impl FnOnce(&Control) -> duck::Result<()> + Send + 'static,
+) -> Result<()> {
+    let (pool, wake) = parts()?;
+    let wait_set = SESSION.with_borrow(|slot| slot.as_ref().map(|session| session.wait_set));
+    let wait_set = wait_set.ok_or_else(no_session)?;
+    let held = wait::HeldInterrupts::new();
+    let task = Task::start(&pool, &wake, job)?;
+    let begun = Instant::now();
+    let timed_out = || wait::statement_timeout().is_some_and(|limit| begun.elapsed() > limit);
+    let (mut asked, mut cut) = (None, None);
+    let answer = wait_set.until(
+        || wake.clear(),
+        || {
+            if let Some(answer) = task.poll() {
+                return Some(Some(answer));
+            }
+            let is_over =
+                |since: Option<Instant>| since.is_some_and(|at| at.elapsed() > COMMIT_GRACE);
+            if asked.is_none() && (wait::is_interrupted() || timed_out() || is_over_memory()) {
+                asked = Some(Instant::now());
+            }
+            if is_over(asked) && cut.is_none() {
+                engine.instance().cut_catalogs_off();
+                cut = Some(Instant::now());
+            }
+            is_over(cut).then_some(None)
+        },
+    );
+    drop(held);
+    match answer {
+        Some(Ok(())) => Ok(()),
+        None => Err(Error::commit_is_unknown(lake)),
+        Some(Err(error)) if is_unanswered_commit(&error) => Err(Error::commit_is_unknown(lake)),
+        Some(Err(error)) => {
+            if cut.is_some() {
+                // PostgreSQL's own error.
+                wait::check_interrupts();
+                if timed_out() {
+                    return Err(Error::new(
+                        pgrx::PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
+                        "canceling statement due to statement timeout",
+                    ));
+                }
+            }
+            Err(Error::from(error).in_lake(lake))
+        }
+    }
 }
 
 /// The columns that `sql` would return, with nothing executed. `arguments` stand for `$1` and so
@@ -427,7 +481,12 @@ pub fn describe(
             own.describe(&source, control, &sql, &arguments, &timezone, entry)
         })
     });
-    described.map_err(|error| access::explain_outside(error, role))
+    described.map_err(|error| told(error, role, &entry))
+}
+
+/// An error as whoever gave the statement is told of it.
+fn told(error: Error, role: pg_sys::Oid, entry: &Entry) -> Error {
+    access::explain_outside(access::discreet(error, role, entry), role)
 }
 
 /// A statement around a query, which writes the query's rows to a lake.
@@ -473,13 +532,14 @@ pub fn start_scan(mut request: Request) -> Result<RunningScan> {
     let values = std::mem::take(&mut request.values);
     let measured = progress::is_available();
     let own = Arc::clone(&engine);
+    let entry = request.entry.clone();
     let scan = Scan::start(&pool, &wake, &source, values, move |connection, values| {
         if measured {
             duck::open::measure_progress(connection)?;
         }
         own.prepare_request(connection, &request, values, &timezone)
     })?;
-    Ok(RunningScan::new(scan, role, &engine, &source))
+    Ok(RunningScan::new(scan, role, entry, &engine, &source))
 }
 
 /// Rows of text from a query of our own.
@@ -511,9 +571,9 @@ pub fn ask(
     };
     let (sql, timezone) = (sql.to_owned(), timezone::current(&entry)?);
     let (pool, wake) = parts()?;
-    let own = Arc::clone(&engine);
+    let (own, asked) = (Arc::clone(&engine), entry.clone());
     let task = Task::start(&pool, &wake, move |control| {
-        own.ask(&source, control, &sql, &timezone, &entry).map(Some)
+        own.ask(&source, control, &sql, &timezone, &asked).map(Some)
     })?;
     let started = Instant::now();
     let answer = wait_for(|| {
@@ -524,7 +584,7 @@ pub fn ask(
         if patience.is_none() {
             transaction::note_error_beside_writes(&engine, &error);
         }
-        access::explain_outside(error.into(), role)
+        told(error.into(), role, &entry)
     })
 }
 
@@ -545,6 +605,7 @@ pub fn ask_lake(server: pg_sys::Oid, sql: &str, values: Vec<Value>) -> Result<Ve
             own.inspect_lake(&source, control, &sql, &values, &timezone)
         })
     })
+    .map_err(|error| access::discreet(error, role, &entry))
 }
 
 /// The columns of queries of our own over the tables of a lake, each by itself.
@@ -554,6 +615,7 @@ pub fn ask_lake(server: pg_sys::Oid, sql: &str, values: Vec<Value>) -> Result<Ve
 pub fn describe_all(server: pg_sys::Oid, queries: Vec<String>) -> Result<Vec<Result<Vec<Column>>>> {
     let Some(first) = queries.first() else { return Ok(vec![]) };
     let entry = Entry::Tables(vec![server]);
+    let of_server = entry.clone();
     let engine = engine(acl::current_role(), &entry, first)?;
     let source = transaction::source_to_describe(&engine, first)?;
     let timezone = timezone::current(&entry)?;
@@ -564,7 +626,9 @@ pub fn describe_all(server: pg_sys::Oid, queries: Vec<String>) -> Result<Vec<Res
     for error in found.iter().filter_map(|columns| columns.as_ref().err()) {
         transaction::note_error_beside_writes(&engine, error);
     }
-    Ok(found.into_iter().map(|columns| columns.map_err(Error::from)).collect())
+    let role = acl::current_role();
+    let told = |error: duck::Error| access::discreet(error.into(), role, &of_server);
+    Ok(found.into_iter().map(|columns| columns.map_err(told)).collect())
 }
 
 /// The DuckDB extensions that the current role's instance has: those in the library, and those that
@@ -608,7 +672,7 @@ pub fn explain(
             own.explain(&source, control, &original, &sql, &timezone, &entry, &tables)
         })
     });
-    plan.map_err(|error| access::explain_outside(error, role))
+    plan.map_err(|error| told(error, role, &entry))
 }
 
 fn log_sql(sql: &str) {
@@ -621,6 +685,7 @@ fn log_sql(sql: &str) {
 pub struct RunningScan {
     scan: Option<Scan>,
     role: pg_sys::Oid,
+    entry: Entry,
     /// The instance in whose transaction it runs, if it does.
     shared: Option<Arc<Engine>>,
 }
@@ -637,19 +702,25 @@ impl Drop for RunningScan {
 }
 
 impl RunningScan {
-    fn new(scan: Scan, role: pg_sys::Oid, engine: &Arc<Engine>, source: &Source) -> Self {
+    fn new(
+        scan: Scan,
+        role: pg_sys::Oid,
+        entry: Entry,
+        engine: &Arc<Engine>,
+        source: &Source,
+    ) -> Self {
         let shared = matches!(source, Source::Transaction(_)).then(|| Arc::clone(engine));
         if shared.is_some() {
             transaction::note_scan(engine, &scan);
         }
-        Self { scan: Some(scan), role, shared }
+        Self { scan: Some(scan), role, entry, shared }
     }
 
     fn failed(&self, error: duck::Error) -> Error {
         if let Some(engine) = &self.shared {
             transaction::note_error(engine, &error);
         }
-        access::explain_outside(error.into(), self.role)
+        told(error.into(), self.role, &self.entry)
     }
 
     /// Waits until execution has begun, and returns the columns.
@@ -724,7 +795,7 @@ pub fn execute(sql: &str, arguments: Vec<Value>) -> Result<i64> {
             Ok(_) => {}
         }
     }
-    changed.map_err(|error| access::explain_outside(error.into(), role))
+    changed.map_err(|error| told(error.into(), role, &Entry::Query))
 }
 
 /// Runs a statement whose progress is shown.

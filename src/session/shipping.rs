@@ -117,6 +117,7 @@ pub fn start_scan(
     let values = std::mem::take(&mut request.values);
     let measured = progress::is_available();
     let own = Arc::clone(&engine);
+    let entry = request.entry.clone();
     let scan = Scan::start_on(&pool, &wake, loaded, values, move |connection, values| {
         if measured {
             duck::open::measure_progress(connection)?;
@@ -126,5 +127,5 @@ pub fn start_scan(
         }
         own.prepare_request(connection, &request, values, &timezone)
     })?;
-    Ok(RunningScan::new(scan, role, &engine, &source))
+    Ok(RunningScan::new(scan, role, entry, &engine, &source))
 }

@@ -510,15 +510,14 @@ fn commit() -> Result<()> {
     let message = if has_message { "SELECT 1".to_owned() } else { commit_message(&lake) };
     let source = Source::Transaction(transaction.clone());
     let own = Arc::clone(&engine);
-    wait_for_commit(move |control: &Control| {
+    wait_for_commit(&engine, &lake, move |control: &Control| {
         let prepared = source.lease(control).and_then(|lease| lease.execute_batch(&message));
         if let Err(error) = &prepared {
             own.instance().note_error(error);
         }
         prepared?;
         transaction.commit(control)
-    })
-    .map_err(|error| error.in_lake(&lake))?;
+    })?;
     hold_until_commit();
     engine.instance().set_writing(false);
     // Nothing is left to be undone.

@@ -117,6 +117,7 @@ pub const KEYWORDS: &[Keyword] = &[
     Keyword { name: "sslrootcert", kind: ValueKind::AbsolutePath, superuser: true, ..LAKE },
     Keyword { name: "connect_timeout", kind: ValueKind::Number, ..LAKE },
     Keyword { name: "lock_timeout", kind: ValueKind::Number, ..LAKE },
+    Keyword { name: "statement_timeout", kind: ValueKind::Number, ..LAKE },
     Keyword { name: "path", kind: ValueKind::PlainPath, ..LAKE },
     Keyword { name: "metadata_schema", kind: ValueKind::Identifier, ..LAKE },
     Keyword { name: "data_path", kind: ValueKind::Location, ..LAKE },

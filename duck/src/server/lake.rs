@@ -2,6 +2,7 @@
 //! attach it.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use super::{
     Catalog, OptionError, ServerSpec, ServerType, check_value, is_true, keyword_in, missing_option,
@@ -16,10 +17,16 @@ use crate::secret::Secret;
 /// asks, where a wait for oneself would never end.
 const LOCK_TIMEOUT_MS: &str = "10000";
 const CONNECT_TIMEOUT_S: &str = "10";
+/// When a catalog's machine that answers nothing any more counts as gone, while its answer is awaited
+/// (libpq's, "Parameter Key Words"): after 10 seconds of silence, at the third probe that is lost.
+const KEEPALIVES: &[(&str, &str)] =
+    &[("keepalives_idle", "10"), ("keepalives_interval", "5"), ("keepalives_count", "3")];
 
 /// Names that DuckDB's own databases and schemas have.
 const TAKEN_NAMES: &[&str] =
     &["memory", "system", "temp", "main", "information_schema", "pg_catalog"];
+/// Where the libpq in DuckDB's extension looks for a server when nothing else is said.
+const DEFAULT_SOCKET_FOLDER: &str = "/tmp";
 /// What DuckLake calls the catalog of a lake that is attached under a name.
 pub(crate) const METADATA_PREFIX: &str = "__ducklake";
 
@@ -38,6 +45,7 @@ pub struct LakeSpec {
     create_if_not_exists: bool,
     data_inlining_row_limit: Option<String>,
     lock_timeout_ms: String,
+    statement_timeout_ms: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +105,7 @@ impl LakeSpec {
             create_if_not_exists: false,
             data_inlining_row_limit: None,
             lock_timeout_ms: LOCK_TIMEOUT_MS.into(),
+            statement_timeout_ms: None,
         };
         for (option, value) in server_options {
             let keyword = keyword_in(Catalog::Server, server_type, option)?;
@@ -109,6 +118,7 @@ impl LakeSpec {
                 "sslmode" | "sslrootcert" => postgres.further.push((keyword.name, text())),
                 "connect_timeout" => connect_timeout = value,
                 "lock_timeout" => lake.lock_timeout_ms = text(),
+                "statement_timeout" => lake.statement_timeout_ms = Some(text()),
                 "metadata_schema" => lake.metadata_schema = Some(text()),
                 "data_path" => {
                     lake.data_path =
@@ -135,10 +145,15 @@ impl LakeSpec {
         }
         lake.catalog = match (kind, path) {
             ("postgres", None) => {
-                let options = format!("-c lock_timeout={}", lake.lock_timeout_ms);
+                let mut options = format!("-c lock_timeout={}", lake.lock_timeout_ms);
+                if let Some(timeout) = &lake.statement_timeout_ms {
+                    let _ = write!(options, " -c statement_timeout={timeout}");
+                }
                 postgres.further.push(("connect_timeout", connect_timeout.into()));
                 postgres.further.push(("application_name", "pg_pond".into()));
                 postgres.further.push(("options", options));
+                let keepalives = KEEPALIVES.iter().map(|(name, value)| (*name, (*value).into()));
+                postgres.further.extend(keepalives);
                 LakeCatalog::Postgres(postgres)
             }
             ("postgres", Some(_)) => {
@@ -329,9 +344,32 @@ impl LakeSpec {
         secrets
     }
 
-    /// The statement that attaches the lake. It holds no secret.
+    /// The Unix sockets by which the catalog may be reached.
+    pub(crate) fn catalog_sockets(&self) -> Vec<PathBuf> {
+        let LakeCatalog::Postgres(postgres) = &self.catalog else { return vec![] };
+        let option = |wanted: &str, variable: &str, otherwise: &str| {
+            let given = postgres.place.iter().find(|(name, _)| *name == wanted);
+            let from_environment = || std::env::var(variable).ok();
+            given
+                .map(|(_, value)| value.clone())
+                .or_else(from_environment)
+                .unwrap_or_else(|| otherwise.to_owned())
+        };
+        // libpq takes lists of both.
+        let ports = option("port", "PGPORT", "5432");
+        option("host", "PGHOST", DEFAULT_SOCKET_FOLDER)
+            .split(',')
+            .map(|host| if host.is_empty() { DEFAULT_SOCKET_FOLDER } else { host })
+            .filter(|host| host.starts_with('/'))
+            .flat_map(|host| ports.split(',').map(move |port| (host, port)))
+            .map(|(host, port)| PathBuf::from(host).join(format!(".s.PGSQL.{port}")))
+            .collect()
+    }
+
+    /// The statement that attaches the lake. It holds no secret. `user_timeout_ms` says how long
+    /// what was sent to the catalog may stay unacknowledged, and marks its connections.
     #[must_use]
-    pub fn attach(&self) -> String {
+    pub fn attach(&self, user_timeout_ms: u32) -> String {
         let place = match &self.catalog {
             LakeCatalog::Postgres(postgres) => {
                 let further: Vec<_> = postgres
@@ -339,7 +377,10 @@ impl LakeSpec {
                     .iter()
                     .map(|(name, value)| format!("{name}={}", connection_value(value)))
                     .collect();
-                format!("ducklake:postgres:{}", further.join(" "))
+                format!(
+                    "ducklake:postgres:{} tcp_user_timeout='{user_timeout_ms}'",
+                    further.join(" ")
+                )
             }
             LakeCatalog::Sqlite(path) => format!("ducklake:sqlite:{path}"),
             LakeCatalog::Duckdb(path) => format!("ducklake:{path}"),

@@ -233,12 +233,14 @@ fn a_lake_is_attached_without_its_secrets() {
     ];
     let mut lake = lake(&options, &[("user", "u"), ("password", "hunter2")]).unwrap();
     lake.check_password().unwrap();
-    let sql = lake.attach();
+    let sql = lake.attach(20_001);
     assert!(!sql.contains("hunter2") && !format!("{lake:?}").contains("hunter2"), "{sql}");
     for part in [
         "sslmode=''require''",
         "require_auth=''password,md5,scram-sha-256''",
         "lock_timeout=10000",
+        "tcp_user_timeout=''20001''",
+        "keepalives_idle=",
         "DATA_PATH 's3://b/l/'",
         "CREATE_IF_NOT_EXISTS false",
         "METADATA_SCHEMA 'm'",
