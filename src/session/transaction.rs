@@ -355,6 +355,7 @@ pub fn note_error(engine: &Arc<Engine>, error: &duck::Error) {
             | ErrorKind::Catalog
             | ErrorKind::ParameterNotResolved
             | ErrorKind::NotAllowed
+            | ErrorKind::Unplanned
             | ErrorKind::ReadOnly
             | ErrorKind::NotSupported
             | ErrorKind::StatementCount
