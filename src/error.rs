@@ -25,6 +25,8 @@ struct Report {
     may_quote: bool,
 }
 
+const UNPLANNED: &str = "pg_pond made SQL that reads more than was planned";
+
 impl Error {
     #[must_use]
     pub fn new(sqlstate: SqlState, message: impl Into<String>) -> Self {
@@ -144,6 +146,9 @@ impl Error {
     /// of its own. Failures of access, files, resources, and cancels do.
     #[must_use]
     pub fn is_duckdbs_own(&self) -> bool {
+        if self.is_unplanned() {
+            return false;
+        }
         let state = self.0.sqlstate;
         let decided = [
             SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
@@ -157,6 +162,12 @@ impl Error {
         let class: String = [character(0), character(6)].into_iter().flatten().collect();
         let own = ["0A", "21", "22", "39", "42", "XX"];
         !decided.contains(&state) && own.contains(&class.as_str())
+    }
+
+    /// Whether it is about SQL of our own that uses more than was planned.
+    #[must_use]
+    pub fn is_unplanned(&self) -> bool {
+        self.0.message == UNPLANNED
     }
 
     /// Raises the PostgreSQL error. Call it only at a boundary, with no DuckDB frame below and
@@ -238,6 +249,10 @@ impl Error {
             | ErrorKind::NotAllowed
             | ErrorKind::ReadOnly
             | ErrorKind::NotSupported => Self::new(sqlstate, error.message()),
+            ErrorKind::Unplanned => report.detail(error.message()).hint(
+                "This is a bug in pg_pond, of which somebody may have tried to make use. Nothing has run. \
+                 Please report it with the statement.",
+            ),
             ErrorKind::Internal if says_no_inlined_table(error.message()) => report
                 .detail("The lake's catalog refuses a table that holds inlined rows.")
                 .hint(
@@ -499,6 +514,7 @@ fn classify(error: &duck::Error) -> (SqlState, &'static str) {
         ErrorKind::ParameterNotResolved => {
             (SqlState::ERRCODE_INDETERMINATE_DATATYPE, "DuckDB cannot tell the type of a parameter")
         }
+        ErrorKind::Unplanned => (SqlState::ERRCODE_INTERNAL_ERROR, UNPLANNED),
         ErrorKind::Internal | ErrorKind::Fatal => {
             (SqlState::ERRCODE_INTERNAL_ERROR, "DuckDB failed with an internal error")
         }

@@ -42,6 +42,8 @@ pub enum ErrorKind {
     ColumnMismatch,
     /// pg_pond's own refusal of a statement that the role may not run.
     NotAllowed,
+    /// SQL of pg_pond's own that uses more than was planned.
+    Unplanned,
     /// A change to a lake that is attached for reading only.
     ReadOnly,
     /// Something that the statement may do elsewhere, but that pg_pond does not offer.

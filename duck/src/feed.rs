@@ -23,7 +23,8 @@ use crate::transaction::Source;
 
 /// The queue counts as full with so many bytes.
 const QUEUE_BYTES: usize = 16 << 20;
-const NAME: &std::ffi::CStr = c"pg_pond_rows";
+pub(crate) const NAME: &str = "pg_pond_rows";
+const C_NAME: &std::ffi::CStr = c"pg_pond_rows";
 
 /// The queues that calls of the function may name. The numbers are drawn in sequence; a statement of
 /// an ordinary role cannot call the function.
@@ -102,7 +103,7 @@ impl Feed {
         let source = source.clone();
         let task = Task::start(pool, wake, move |control| {
             let lease = source.lease(control)?;
-            let outcome = run(&lease, &format!("pg_pond_rows({number})"), control);
+            let outcome = run(&lease, &format!("{NAME}({number})"), control);
             if let Err(error) = &outcome {
                 source.instance().note_error(error);
             }
@@ -164,7 +165,7 @@ pub fn register(connection: &Connection) -> Result<()> {
     // SAFETY: each handle is made, used and destroyed here; DuckDB copies what it is given.
     let state = unsafe {
         let mut function = sys::duckdb_create_table_function();
-        sys::duckdb_table_function_set_name(function, NAME.as_ptr());
+        sys::duckdb_table_function_set_name(function, C_NAME.as_ptr());
         let mut number = sys::duckdb_create_logical_type(sys::DUCKDB_TYPE_DUCKDB_TYPE_BIGINT);
         sys::duckdb_table_function_add_parameter(function, number);
         sys::duckdb_table_function_set_bind(function, Some(bind));

@@ -12,10 +12,17 @@ use libduckdb_sys as sys;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 
+const PREFIX: &str = "pg_pond_divide_";
+
+/// Whether one of the functions may have this name.
+pub(crate) fn is_name(name: &str) -> bool {
+    name.strip_prefix(PREFIX).is_some_and(|scale| scale.parse::<u8>().is_ok())
+}
+
 /// The function for sums of this scale.
 #[must_use]
 pub fn function_name(scale: u8) -> String {
-    format!("pg_pond_divide_{scale}")
+    format!("{PREFIX}{scale}")
 }
 
 /// The scale of the result.

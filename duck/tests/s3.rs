@@ -369,11 +369,23 @@ fn secrets_cannot_be_made_or_replaced_through_the_policy() {
 
 #[test]
 fn a_refused_secret_names_the_server_only() {
-    // DuckDB refuses a second secret of the same name.
+    // There is no such profile from which DuckDB could take keys.
+    let options = [
+        ("location", "s3://b"),
+        ("provider", "credential_chain"),
+        ("chain", "sso"),
+        ("profile", "no-such-profile"),
+    ];
+    let refused = ServerSpec::new("refused", Some("s3"), &options, &[]).unwrap();
+    let error = open(&spec(true, vec![refused])).err().unwrap();
+    assert_eq!(error.message(), "DuckDB refuses the options of server \"refused\"");
+}
+
+#[test]
+fn servers_whose_names_differ_in_case_have_secrets_of_their_own() {
     let store = Store::new();
-    let same = || server("twice", &store.lake("open"), Key::Lake, &[]);
-    let error = open(&spec(true, vec![same(), same()])).err().unwrap();
-    assert_eq!(error.message(), "DuckDB refuses the options of server \"twice\"");
+    let one = |name, key| server(name, &store.lake("open"), key, &[]);
+    open(&spec(true, vec![one("twice", Key::Lake), one("TWICE", Key::Lake)])).unwrap();
 }
 
 #[test]

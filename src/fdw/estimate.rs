@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use duck::policy::{Expected, TableCall};
 use duck::quote;
 use pgrx::pg_sys;
 
@@ -92,7 +93,7 @@ pub fn rows(relation: pg_sys::Oid, role: pg_sys::Oid) -> Option<f64> {
 /// DuckDB's.
 pub fn counted_rows(table: &LakeTable, role: pg_sys::Oid) -> Result<f64> {
     let sql = count(&table.origin.from_item()?);
-    let entry = Entry::Tables(vec![table.server]);
+    let entry = Entry::table(table.server, table.origin.expected()?);
     let rows = session::ask(role, &sql, entry, None)?;
     Ok(rows.and_then(|rows| number(&rows, 0)).unwrap_or(0.0))
 }
@@ -113,16 +114,16 @@ fn number(rows: &[session::TextRow], column: usize) -> Option<f64> {
 }
 
 impl Question {
-    fn ask(&self, sql: &str) -> Result<Vec<session::TextRow>> {
+    fn ask(&self, sql: &str, expected: Expected) -> Result<Vec<session::TextRow>> {
         let left = self.until.saturating_duration_since(Instant::now());
-        let entry = Entry::Tables(vec![self.server]);
+        let entry = Entry::table(self.server, expected);
         Ok(session::ask(self.role, sql, entry, Some(left))?.unwrap_or_default())
     }
 
     fn rows(&self, source: &Source, call: &str) -> Result<Option<f64>> {
         // These two keep counts, and know which files count.
         if matches!(source.format, Format::Iceberg | Format::Delta) {
-            return Ok(number(&self.ask(&count(call))?, 0));
+            return Ok(number(&self.ask(&count(call), source.expected()?)?, 0));
         }
         let (files, sampled) = self.files(source)?;
         if sampled.is_empty() {
@@ -134,19 +135,22 @@ impl Question {
         let list = list.join(", ");
         let rows = match source.format {
             Format::Parquet => number(
-                &self.ask(&format!(
-                    "SELECT CAST(sum(num_rows) AS VARCHAR) FROM parquet_file_metadata([{list}])"
-                ))?,
+                &self.ask(
+                    &format!(
+                        "SELECT CAST(sum(num_rows) AS VARCHAR) FROM parquet_file_metadata([{list}])"
+                    ),
+                    Expected::call(TableCall::new("parquet_file_metadata", sampled)),
+                )?,
                 0,
             ),
-            _ => self.rows_of_text(source, &list, &sampled)?,
+            _ => self.rows_of_text(source, &sampled)?,
         };
         Ok(rows.map(|rows| (rows * factor).round()))
     }
 
     /// DuckLake counts a table's rows without reading its files.
     fn rows_of_lake(&self, relation: &LakeRelation) -> Result<Option<f64>> {
-        Ok(number(&self.ask(&count(&relation.from_item()))?, 0))
+        Ok(number(&self.ask(&count(&relation.from_item()), relation.expected())?, 0))
     }
 
     /// The number of files, and some of them.
@@ -159,14 +163,17 @@ impl Question {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let mut count = named.len() as f64;
         for pattern in patterns {
-            let pattern = quote::literal(&pattern);
+            let glob = quote::literal(&pattern);
             let more = SAMPLED_FILES - 1;
             // Not all the names: there may be a million.
-            let listed = self.ask(&format!(
-                "SELECT file, CAST(files AS VARCHAR) FROM (SELECT file, row_number() OVER () AS \"position\", \
-                 count(*) OVER () AS files FROM glob({pattern})) AS listed \
-                 WHERE \"position\" % ((files + {more}) // {SAMPLED_FILES}) = 0"
-            ))?;
+            let listed = self.ask(
+                &format!(
+                    "SELECT file, CAST(files AS VARCHAR) FROM (SELECT file, row_number() OVER () AS \"position\", \
+                     count(*) OVER () AS files FROM glob({glob})) AS listed \
+                     WHERE \"position\" % ((files + {more}) // {SAMPLED_FILES}) = 0"
+                ),
+                Expected::call(TableCall::new("glob", [pattern])),
+            )?;
             count += number(&listed, 1).unwrap_or(0.0);
             let files = listed.into_iter().filter_map(|row| row.into_iter().next().flatten());
             sampled.extend(files.map(|file| layout::literal(&file)));
@@ -176,12 +183,15 @@ impl Question {
     }
 
     /// The rows of files without footers: their size by that of the first rows of one.
-    fn rows_of_text(&self, source: &Source, list: &str, sampled: &[String]) -> Result<Option<f64>> {
-        let size = |of: &str| -> Result<Option<f64>> {
-            let sql = format!("SELECT CAST(sum(size) AS VARCHAR) FROM read_blob([{of}])");
-            Ok(number(&self.ask(&sql)?, 0))
+    fn rows_of_text(&self, source: &Source, sampled: &[String]) -> Result<Option<f64>> {
+        let size = |of: &[String]| -> Result<Option<f64>> {
+            let list: Vec<_> = of.iter().map(|file| quote::literal(file)).collect();
+            let list = list.join(", ");
+            let sql = format!("SELECT CAST(sum(size) AS VARCHAR) FROM read_blob([{list}])");
+            let expected = Expected::call(TableCall::new("read_blob", of.to_vec()));
+            Ok(number(&self.ask(&sql, expected)?, 0))
         };
-        let Some(bytes) = size(list)? else { return Ok(None) };
+        let Some(bytes) = size(sampled)? else { return Ok(None) };
         let one = Source { paths: sampled[..1].to_vec(), ..source.clone() };
         let first = one.call(&[])?;
         // The alias is none that a column is likely to have.
@@ -189,17 +199,20 @@ impl Question {
             Format::Csv => "concat_ws(',', *COLUMNS(*))",
             _ => "CAST(to_json(\"pg_pond rows\") AS VARCHAR)",
         };
-        let measured = self.ask(&format!(
-            "SELECT CAST(avg(strlen({row})) + 1 AS VARCHAR), CAST(count(*) AS VARCHAR) \
-             FROM (SELECT * FROM {first} LIMIT {SAMPLED_ROWS}) AS \"pg_pond rows\""
-        ))?;
+        let measured = self.ask(
+            &format!(
+                "SELECT CAST(avg(strlen({row})) + 1 AS VARCHAR), CAST(count(*) AS VARCHAR) \
+                 FROM (SELECT * FROM {first} LIMIT {SAMPLED_ROWS}) AS \"pg_pond rows\""
+            ),
+            one.expected()?,
+        )?;
         let read = number(&measured, 1).unwrap_or(0.0);
         if sampled.len() == 1 && read < SAMPLED_ROWS as f64 {
             return Ok(Some(read));
         }
         if read > 0.0 && read < SAMPLED_ROWS as f64 {
             // All of it, so its size tells more.
-            let first = size(&quote::literal(&sampled[0]))?.filter(|size| *size > 0.0);
+            let first = size(&sampled[..1])?.filter(|size| *size > 0.0);
             return Ok(first.map(|size| bytes / size * read));
         }
         let compressed =

@@ -4,6 +4,7 @@
 use std::ffi::CString;
 
 use duck::location;
+use duck::policy::{Expected, TableCall};
 use duck::server::{ServerSpec, ServerType};
 use pgrx::pg_sys::{self, ImportForeignSchemaType as ListType};
 use pgrx::prelude::*;
@@ -120,9 +121,11 @@ impl Import {
             return Err(Error::not_supported("a web server does not list its files")
                 .hint("Create the foreign tables one by one."));
         }
-        let pattern = duck::quote::literal(&format!("{}**", self.prefix));
-        let sql = format!("SELECT file FROM glob({pattern}) LIMIT {}", MOST_FILES + 1);
-        let entry = Entry::Tables(vec![self.server.oid]);
+        let pattern = format!("{}**", self.prefix);
+        let listed = duck::quote::literal(&pattern);
+        let sql = format!("SELECT file FROM glob({listed}) LIMIT {}", MOST_FILES + 1);
+        let expected = Expected::call(TableCall::new("glob", [pattern]));
+        let entry = Entry::table(self.server.oid, expected);
         let rows = session::ask(acl::current_role(), &sql, entry, None)?.unwrap_or_default();
         if rows.len() > MOST_FILES {
             return Err(Error::new(

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use duck::policy::Expected;
 use duck::{Value, quote};
 use pgrx::pg_sys::{self, ImportForeignSchemaType as ListType};
 use pgrx::prelude::*;
@@ -164,6 +165,10 @@ pub fn listing(
 ) -> Result<Listing> {
     let lake = session::lake(crate::pg::acl::current_role(), server.oid)?;
     let table = |name: &str| lake.metadata_table(name);
+    let expected = |names: &[&str]| Expected {
+        relations: names.iter().map(|name| lake.metadata_name(name)).collect(),
+        ..Expected::default()
+    };
     let schema_value = || vec![Value::Varchar(schema.to_owned())];
     let of_schema = format!(
         "(SELECT schema_id FROM {} WHERE schema_name = CAST($1 AS VARCHAR) AND end_snapshot IS NULL)",
@@ -173,6 +178,7 @@ pub fn listing(
         server.oid,
         &format!("SELECT CAST(schema_id AS VARCHAR) FROM {of_schema} AS known"),
         schema_value(),
+        expected(&["ducklake_schema"]),
     )?;
     if known.is_empty() {
         return Err(Error::new(
@@ -191,6 +197,7 @@ pub fn listing(
             table("ducklake_view")
         ),
         schema_value(),
+        expected(&["ducklake_schema", "ducklake_table", "ducklake_view"]),
     )?;
     let names: Vec<_> = names
         .into_iter()
@@ -198,19 +205,17 @@ pub fn listing(
         .filter(wanted)
         .collect();
     let mut remarks = remarks(server, &lake, &of_schema, schema)?;
-    let queries = names
-        .iter()
-        .map(|name| {
-            let relation = LakeRelation {
-                lake: server.name.clone(),
-                schema: schema.to_owned(),
-                table: name.clone(),
-                moment: Moment::Newest,
-            };
-            format!("SELECT * FROM {}", relation.from_item())
-        })
-        .collect();
-    let described = session::describe_all(server.oid, queries)?;
+    let relations = names.iter().map(|name| LakeRelation {
+        lake: server.name.clone(),
+        schema: schema.to_owned(),
+        table: name.clone(),
+        moment: Moment::Newest,
+    });
+    let queries =
+        relations.clone().map(|relation| format!("SELECT * FROM {}", relation.from_item()));
+    let read =
+        Expected { relations: relations.map(|r| r.parts()).collect(), ..Expected::default() };
+    let described = session::describe_all(server.oid, queries.collect(), read)?;
     let mut listing = Listing { relations: vec![], left_out: vec![] };
     for (name, columns) in names.into_iter().zip(described) {
         match columns {
@@ -269,7 +274,20 @@ fn remarks(
         tags = table("ducklake_tag"),
         column_tags = table("ducklake_column_tag"),
     );
-    let rows = session::ask_lake(server.oid, &sql, vec![Value::Varchar(schema.to_owned())])?;
+    let tables = [
+        "ducklake_column",
+        "ducklake_column_tag",
+        "ducklake_schema",
+        "ducklake_table",
+        "ducklake_tag",
+        "ducklake_view",
+    ];
+    let expected = Expected {
+        relations: tables.iter().map(|name| lake.metadata_name(name)).collect(),
+        ..Expected::default()
+    };
+    let schema = vec![Value::Varchar(schema.to_owned())];
+    let rows = session::ask_lake(server.oid, &sql, schema, expected)?;
     let mut found: HashMap<String, Remarks> = HashMap::new();
     for row in rows {
         let Ok([Some(name), Some(kind), column, text]) = <[_; 4]>::try_from(row) else { continue };

@@ -396,7 +396,7 @@ impl Modification {
         Target {
             role: self.role,
             server: self.table.server,
-            lake: &self.relation.lake,
+            table: self.relation.parts(),
             command: self.command,
         }
     }
@@ -741,7 +741,7 @@ fn truncate_one(relation: pg_sys::Oid, _behavior: pg_sys::DropBehavior::Type) ->
     let target = Target {
         role: acl::current_role(),
         server: table.server,
-        lake: &target.lake,
+        table: target.parts(),
         command: c"TRUNCATE",
     };
     feed::run(&target, sql).map(drop)

@@ -208,7 +208,7 @@ pub fn check_source(source: &Source, server: &catalog::Server) -> Result<()> {
 /// DuckDB's, for what cannot be read.
 pub fn describe(origin: &Origin, server: &catalog::Server) -> Result<Vec<duck::Column>> {
     let sql = format!("SELECT * FROM {}", origin.from_item()?);
-    let entry = Entry::Tables(vec![server.oid]);
+    let entry = Entry::table(server.oid, origin.expected()?);
     Ok(session::describe(acl::current_role(), &sql, vec![], entry)?.columns)
 }
 

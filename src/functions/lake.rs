@@ -1,5 +1,6 @@
 //! The functions that make a lake and tell about it.
 
+use duck::policy::{Expected, TableCall};
 use duck::quote;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -112,7 +113,8 @@ unsafe fn snapshots(call: &Call) -> Result<pg_sys::Datum> {
             let sql = format!(
                 "SELECT {SNAPSHOT_COLUMNS} FROM ducklake_snapshots({lake}) ORDER BY snapshot_id"
             );
-            session::ask_lake(server.oid, &sql, vec![])?
+            let expected = Expected::call(TableCall::new("ducklake_snapshots", [server.name]));
+            session::ask_lake(server.oid, &sql, vec![], expected)?
         }
     };
     // SAFETY: by contract.
@@ -138,7 +140,11 @@ unsafe fn table_info(call: &Call) -> Result<pg_sys::Datum> {
                 quote::literal(&server.name),
                 lake.metadata_table("ducklake_schema")
             );
-            session::ask_lake(server.oid, &sql, vec![])?
+            let expected = Expected {
+                relations: vec![lake.metadata_name("ducklake_schema")],
+                ..Expected::call(TableCall::new("ducklake_table_info", [server.name]))
+            };
+            session::ask_lake(server.oid, &sql, vec![], expected)?
         }
     };
     // SAFETY: by contract.
@@ -152,7 +158,9 @@ unsafe fn list_files(call: &Call) -> Result<pg_sys::Datum> {
         None => vec![],
         Some(relation) => {
             let (table, relation) = travel::readable(relation, acl::current_role())?;
-            session::ask_lake(table.server, &files_of(&relation), vec![])?
+            let names = [&*relation.lake, &*relation.table];
+            let expected = Expected::call(TableCall::new("ducklake_list_files", names));
+            session::ask_lake(table.server, &files_of(&relation), vec![], expected)?
         }
     };
     // SAFETY: by contract.

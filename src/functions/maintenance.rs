@@ -3,6 +3,7 @@
 
 use std::ffi::CStr;
 
+use duck::policy::{Expected, TableCall};
 use duck::quote;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -77,18 +78,32 @@ function! {
 const YOUNGEST_ORPHAN_S: i64 = 3600;
 /// A call of one of DuckLake's functions.
 struct Statement {
-    function: &'static str,
+    call: TableCall,
     arguments: Vec<String>,
 }
 
 impl Statement {
     fn new(function: &'static str, server: &Server) -> Self {
-        Self { function, arguments: vec![quote::literal(&server.name)] }
+        let call = TableCall { function: function.to_owned(), strings: vec![] };
+        Self { call, arguments: vec![] }.value(&server.name)
     }
 
     fn value(mut self, value: &str) -> Self {
+        self.call.strings.push(value.to_owned());
         self.arguments.push(quote::literal(value));
         self
+    }
+
+    fn list(mut self, values: &[String]) -> Self {
+        self.call.strings.extend_from_slice(values);
+        let values: Vec<_> = values.iter().map(|value| quote::literal(value)).collect();
+        self.arguments.push(format!("[{}]", values.join(", ")));
+        self
+    }
+
+    /// What the statement uses.
+    fn expected(&self) -> Expected {
+        Expected::call(self.call.clone())
     }
 
     /// A named argument, if it is given.
@@ -113,7 +128,7 @@ impl Statement {
 
     /// The statement that returns these columns.
     fn select(&self, columns: &str) -> String {
-        format!("SELECT {columns} FROM {}({})", self.function, self.arguments.join(", "))
+        format!("SELECT {columns} FROM {}({})", self.call.function, self.arguments.join(", "))
     }
 }
 
@@ -156,7 +171,7 @@ unsafe fn compact(
         "schema_name, table_name, CAST(files_processed AS VARCHAR), \
          CAST(files_created AS VARCHAR)",
     );
-    let rows = lakes::change(server, Write::Compaction, &sql, command)?;
+    let rows = lakes::change(server, Write::Compaction, &sql, command, statement.expected())?;
     // SAFETY: by contract.
     unsafe { answer(call, &rows) }
 }
@@ -169,7 +184,8 @@ unsafe fn flush_inlined_data(call: &Call) -> Result<pg_sys::Datum> {
         .named("schema_name", schema.map(|name| quote::literal(&name)))
         .named("table_name", table.map(|name| quote::literal(&name)));
     let sql = statement.select("schema_name, table_name, CAST(rows_flushed AS VARCHAR)");
-    let rows = lakes::change(&server, Write::Change, &sql, c"duckdb.flush_inlined_data()")?;
+    let (command, expected) = (c"duckdb.flush_inlined_data()", statement.expected());
+    let rows = lakes::change(&server, Write::Change, &sql, command, expected)?;
     // SAFETY: by contract.
     unsafe { answer(call, &rows) }
 }
@@ -199,9 +215,10 @@ unsafe fn expire_snapshots(call: &Call) -> Result<pg_sys::Datum> {
         _ => {
             let sql = statement.select(SNAPSHOT_COLUMNS);
             if dry_run(call) {
-                session::ask_lake(server.oid, &sql, vec![])?
+                session::ask_lake(server.oid, &sql, vec![], statement.expected())?
             } else {
-                lakes::change(&server, Write::Change, &sql, c"duckdb.expire_snapshots()")?
+                let (command, expected) = (c"duckdb.expire_snapshots()", statement.expected());
+                lakes::change(&server, Write::Change, &sql, command, expected)?
             }
         }
     };
@@ -223,8 +240,7 @@ unsafe fn cleanup_old_files(call: &Call) -> Result<pg_sys::Datum> {
         .named("dry_run", dry_run(call).then_some("true"))
         .named("cleanup_all", all.then_some("true"))
         .named("older_than", older_than);
-    let sql = statement.select("path");
-    let rows = delete(call, &server, &sql, c"duckdb.cleanup_old_files()")?;
+    let rows = delete(call, &server, &statement, c"duckdb.cleanup_old_files()")?;
     // SAFETY: by contract.
     unsafe { answer(call, &rows) }
 }
@@ -241,8 +257,7 @@ unsafe fn delete_orphaned_files(call: &Call) -> Result<pg_sys::Datum> {
         // Without a moment, and only to be shown.
         .named("cleanup_all", older_than.is_none().then_some("true"))
         .named("older_than", older_than);
-    let sql = statement.select("path");
-    let rows = delete(call, &server, &sql, c"duckdb.delete_orphaned_files()")?;
+    let rows = delete(call, &server, &statement, c"duckdb.delete_orphaned_files()")?;
     // SAFETY: by contract.
     unsafe { answer(call, &rows) }
 }
@@ -271,7 +286,8 @@ fn check_orphans_age(older_than: Option<i64>) -> Result<()> {
 unsafe fn checkpoint(call: &Call) -> Result<pg_sys::Datum> {
     let server = server(call)?;
     let sql = format!("CHECKPOINT {}", quote::identifier(&server.name));
-    lakes::change_at_once(&server, &sql, c"duckdb.checkpoint()")?;
+    let expected = Expected { lake: Some(server.name.clone()), ..Expected::default() };
+    lakes::change_at_once(&server, &sql, c"duckdb.checkpoint()", expected)?;
     Ok(pg_sys::Datum::null())
 }
 
@@ -283,17 +299,17 @@ unsafe fn add_data_files(call: &Call) -> Result<pg_sys::Datum> {
         return Ok(pg_sys::Datum::null());
     }
     lakes::check_paths(&server, files.clone())?;
-    let listed: Vec<_> = files.iter().map(|file| quote::literal(file)).collect();
     let schema = call.text(3).unwrap_or_else(|| "main".into());
-    let mut statement = Statement::new("ducklake_add_data_files", &server).value(&table);
-    statement.arguments.push(format!("[{}]", listed.join(", ")));
-    let statement = statement
+    let statement = Statement::new("ducklake_add_data_files", &server)
+        .value(&table)
+        .list(&files)
         .named("schema", Some(quote::literal(&schema)))
         .named("allow_missing", call.boolean(4))
         .named("ignore_extra_columns", call.boolean(5))
         .named("hive_partitioning", call.boolean(6));
     let sql = statement.select("filename");
-    lakes::change(&server, Write::Change, &sql, c"duckdb.add_data_files()")?;
+    let (command, expected) = (c"duckdb.add_data_files()", statement.expected());
+    lakes::change(&server, Write::Change, &sql, command, expected)?;
     Ok(pg_sys::Datum::null())
 }
 
@@ -309,16 +325,18 @@ unsafe fn set_option(call: &Call) -> Result<pg_sys::Datum> {
         .named("schema", schema.map(|name| quote::literal(&name)))
         .named("table_name", table.map(|name| quote::literal(&name)));
     let sql = statement.select("CAST(Success AS VARCHAR)");
-    lakes::change(&server, Write::Change, &sql, c"duckdb.set_option()")?;
+    let (command, expected) = (c"duckdb.set_option()", statement.expected());
+    lakes::change(&server, Write::Change, &sql, command, expected)?;
     Ok(pg_sys::Datum::null())
 }
 
 /// Runs what deletes files, unless it is a dry run, which writes nothing.
-fn delete(call: &Call, server: &Server, sql: &str, command: &CStr) -> Result<Vec<Row>> {
+fn delete(call: &Call, server: &Server, statement: &Statement, command: &CStr) -> Result<Vec<Row>> {
+    let (sql, expected) = (statement.select("path"), statement.expected());
     if dry_run(call) {
-        return session::ask_lake(server.oid, sql, vec![]);
+        return session::ask_lake(server.oid, &sql, vec![], expected);
     }
-    lakes::change_at_once(server, sql, command)
+    lakes::change_at_once(server, &sql, command, expected)
 }
 
 /// Whether the second argument asks for a dry run.

@@ -1,6 +1,7 @@
 //! The options of foreign tables: which files, in which format, read how.
 
 use duck::location;
+use duck::policy::{Expected, TableCall};
 use duck::server::ServerSpec;
 use pgrx::PgSqlErrorCode;
 
@@ -173,6 +174,14 @@ impl Source {
         let mut options: Vec<_> = self.options.iter().map(|(n, v)| (n.as_str(), v)).collect();
         options.extend(further.iter().filter(|(name, _)| !self.has(name)));
         self.format.reader()?.call(&self.paths, &options)
+    }
+
+    /// What the call uses.
+    ///
+    /// # Errors
+    /// Never for the formats there are.
+    pub fn expected(&self) -> Result<Expected> {
+        Ok(Expected::call(TableCall::new(self.format.reader()?.name, self.paths.clone())))
     }
 
     /// Whether all files lie under the server's location.

@@ -1,5 +1,6 @@
 //! What a foreign table reads: files, or a table of a lake.
 
+use duck::policy::{Expected, RelationName};
 use duck::quote;
 use pgrx::PgSqlErrorCode;
 
@@ -75,6 +76,17 @@ impl Origin {
         }
     }
 
+    /// What the item uses.
+    ///
+    /// # Errors
+    /// As [`Origin::from_item`].
+    pub fn expected(&self) -> Result<Expected> {
+        match self {
+            Self::Files(source) => source.expected(),
+            Self::Lake(relation) => Ok(relation.expected()),
+        }
+    }
+
     #[must_use]
     pub fn files(&self) -> Option<&Source> {
         match self {
@@ -141,8 +153,19 @@ impl LakeRelation {
     /// The name in DuckDB's SQL.
     #[must_use]
     pub fn name(&self) -> String {
-        let parts = [&self.lake, &self.schema, &self.table];
-        parts.map(|part| quote::identifier(part)).join(".")
+        self.parts().map(|part| quote::identifier(&part)).join(".")
+    }
+
+    /// The names of the lake, the schema and the table.
+    #[must_use]
+    pub fn parts(&self) -> RelationName {
+        [&self.lake, &self.schema, &self.table].map(Clone::clone)
+    }
+
+    /// What reading it uses.
+    #[must_use]
+    pub fn expected(&self) -> Expected {
+        Expected { relations: vec![self.parts()], ..Expected::default() }
     }
 
     /// What stands behind FROM.

@@ -5,6 +5,7 @@
 //! it runs, of the columns that the foreign table has, for a role that may select them: so a stored
 //! view, or whoever writes the stored form himself, gets at nothing else of the lake.
 
+use duck::policy::{Expected, TableCall};
 use duck::{Column, quote};
 use pgrx::{PgSqlErrorCode, pg_sys};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,7 @@ const OF_CHANGES: [(&str, pg_sys::Oid); 3] = [
 pub struct Past {
     pub table: LakeTable,
     from_item: String,
+    expected: Expected,
     has_changes: bool,
 }
 
@@ -118,7 +120,12 @@ impl Travel {
             ),
         };
         let has_changes = matches!(self.period, Period::Changes(..));
-        Ok(Past { table, from_item, has_changes })
+        let expected = if has_changes {
+            Expected::call(TableCall::new("ducklake_table_changes", relation.parts()))
+        } else {
+            relation.expected()
+        };
+        Ok(Past { table, from_item, expected, has_changes })
     }
 }
 
@@ -130,6 +137,12 @@ fn since_1970(moment: i64) -> Result<i64> {
 }
 
 impl Past {
+    /// What its queries use.
+    #[must_use]
+    pub fn expected(&self) -> Expected {
+        self.expected.clone()
+    }
+
     /// A query of all columns as the lake had them.
     #[must_use]
     pub fn all_columns(&self) -> String {

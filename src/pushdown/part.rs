@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use duck::policy::Expected;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::ship::Ship;
@@ -19,8 +20,8 @@ pub struct Part {
     pub servers: Vec<u32>,
     pub relations: Vec<String>,
     pub role: u32,
-    /// The texts of `duckdb.query` that it holds.
-    pub texts: Vec<String>,
+    /// What it uses, and the texts of `duckdb.query` that it holds.
+    pub expected: Expected,
     pub ships: Vec<Ship>,
     /// The same in PostgreSQL.
     pub local: *mut pg_sys::Query,

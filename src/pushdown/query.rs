@@ -16,6 +16,7 @@ use crate::pg::acl;
 use crate::pg::{catalog, nodes};
 use crate::session::{self, Entry, access};
 use crate::types::parameter;
+use duck::policy::Expected;
 use duck::{lexer, quote};
 
 /// A query in DuckDB's SQL, with its columns.
@@ -1093,6 +1094,24 @@ impl Translator {
             sql = sql.replace(&Self::table_mark(relation), &select);
         }
         Ok(sql)
+    }
+
+    /// What the finished SQL uses.
+    ///
+    /// # Errors
+    /// As [`Translator::with_tables`].
+    pub fn expected(&self) -> Result<Expected> {
+        let mut expected = Expected {
+            shipped: !self.ships.is_empty(),
+            texts: self.texts.iter().map(|(_, text)| text.clone()).collect(),
+            ..Expected::default()
+        };
+        for relation in self.columns.keys() {
+            let table = LakeTable::load(pg_sys::Oid::from(*relation));
+            let used = table.and_then(|table| table.origin.expected());
+            expected.extend(used.map_err(|error| Kept(error.message().to_owned()))?);
+        }
+        Ok(expected)
     }
 
     /// # Safety

@@ -8,6 +8,7 @@
 
 use std::ffi::c_char;
 
+use duck::policy::Expected;
 use duck::quote;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
@@ -316,7 +317,8 @@ impl Rewriter {
             let local = local_query(query, &outputs, &translator, extent, keeps_limit);
             without_conditions(local, &remaining, &translator);
             let local = if reads_outer_cte(local) { std::ptr::null_mut() } else { local };
-            let item = self.item(&translator, sql, plain, &outputs, local);
+            let expected = translator.expected()?;
+            let item = self.item(&translator, (sql, expected), plain, &outputs, local);
             self.depends_on_role |= translator.depends_on_role;
             let relations = relations(query);
             finish(query, item, relations, targets, conditions, having, extent, keeps_limit);
@@ -331,7 +333,7 @@ impl Rewriter {
     unsafe fn item(
         &self,
         translator: &Translator,
-        sql: String,
+        (sql, expected): (String, Expected),
         plain: Option<Plain>,
         outputs: &[Output],
         local: *mut pg_sys::Query,
@@ -343,7 +345,7 @@ impl Rewriter {
             servers: translator.servers.iter().copied().collect(),
             relations: translator.relations.clone(),
             role: translator.role.unwrap_or(pg_sys::InvalidOid).to_u32(),
-            texts: translator.texts.iter().map(|(_, text)| text.clone()).collect(),
+            expected,
             ships: translator.ships.clone(),
             plain,
         });

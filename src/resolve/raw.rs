@@ -193,7 +193,7 @@ unsafe fn rewrite_travel(item: Item) -> Result<()> {
 fn entry_of_query() -> Result<Entry> {
     match access::entry_of_role()? {
         Entry::Query => Ok(Entry::Query),
-        Entry::Readers(_) | Entry::Tables(_) | Entry::QueryAndTables => {
+        Entry::Readers(_) | Entry::Tables(..) | Entry::QueryAndTables(_) => {
             Err(access::permission_denied("query"))
         }
     }

@@ -98,7 +98,7 @@ pub fn of_key(key: &str) -> Option<Travel> {
 pub fn describe(travel: Travel, location: i32) -> Result<Described> {
     let role = acl::current_role();
     let past = travel.open(role)?;
-    let entry = Entry::Tables(vec![past.table.server]);
+    let entry = Entry::table(past.table.server, past.expected());
     let found = session::describe(role, &past.all_columns(), vec![], entry)?.columns;
     let columns = past.columns(&found)?;
     let duck_names = columns.iter().map(|column| column.name.clone()).collect();

@@ -1,6 +1,7 @@
 //! The scan in the executor.
 
 use std::ffi::CStr;
+use std::sync::Arc;
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
@@ -248,12 +249,14 @@ unsafe fn begin(
             })?;
         let entry = match plan.tables() {
             // Access to the tables is checked by the executor.
-            Some(tables) if !tables.queries => Entry::Tables(tables.server_oids()),
+            Some(tables) if !tables.queries => {
+                Entry::Tables(tables.server_oids(), Arc::from(tables.expected.clone()))
+            }
             // The user's own texts in it run with the user's own servers.
             Some(tables) => {
                 access::check_query()?;
                 session::check_usable(acl::current_role(), &tables.server_oids())?;
-                Entry::QueryAndTables
+                Entry::QueryAndTables(Arc::from(tables.expected.clone()))
             }
             // The node stands for a function call, whose right the executor would have checked.
             None => travel_entry(&mut plan)?.map_or_else(access::entry_of_role, Ok)?,
@@ -323,7 +326,7 @@ pub fn travel_entry(plan: &mut ScanPlan) -> Result<Option<Entry>> {
     let Some(travel) = &plan.travel else { return Ok(None) };
     let past = travel.open(acl::current_role())?;
     plan.sql = past.select(&plan.names)?;
-    Ok(Some(Entry::Tables(vec![past.table.server])))
+    Ok(Some(Entry::table(past.table.server, past.expected())))
 }
 
 /// It holds nothing to drop: errors of conditions, of the target list, and of what PostgreSQL runs for
@@ -700,7 +703,8 @@ impl ScanState {
             let running = match self.shipped.take() {
                 None => session::start_scan(request)?,
                 Some(shipped) => {
-                    let texts = self.plan.tables().map(|t| t.texts.clone()).unwrap_or_default();
+                    let texts =
+                        self.plan.tables().map(|t| t.expected.texts.clone()).unwrap_or_default();
                     session::shipping::start_scan(request, texts, shipped)?
                 }
             };
@@ -759,7 +763,7 @@ fn note_write(plan: &ScanPlan, role: pg_sys::Oid, entry: &Entry) -> Result<()> {
     let target = feed::Target {
         role,
         server: pg_sys::Oid::from(modify.server),
-        lake: &modify.lake,
+        table: modify.table.clone(),
         command: &command,
     };
     feed::note_write(&target, entry, &plan.sql)

@@ -115,7 +115,7 @@ unsafe fn expected_rows(root: *mut pg_sys::PlannerInfo, part: &Part) -> Option<f
     // SAFETY: by contract; the planner changes a copy.
     unsafe {
         let local = part.local;
-        if local.is_null() || !part.texts.is_empty() {
+        if local.is_null() || !part.expected.texts.is_empty() {
             return None;
         }
         if pg_sys::bms_num_members((*root).all_baserels) == 1 {
@@ -412,6 +412,7 @@ unsafe fn plan_table(
                 servers: vec![table.server.to_u32()],
                 relations: vec![table.name.clone()],
                 role: (*rel).userid.to_u32(),
+                expected: Box::new(table.origin.expected()?),
                 kept,
                 ..Tables::default()
             }),
@@ -546,8 +547,8 @@ unsafe fn plan_part(
                 servers: part.servers.clone(),
                 relations: part.relations.clone(),
                 role: part.role,
-                queries: !part.texts.is_empty(),
-                texts: part.texts.clone(),
+                queries: !part.expected.texts.is_empty(),
+                expected: Box::new(part.expected.clone()),
                 kept: part::reasons(),
                 shipped: part
                     .ships
@@ -611,6 +612,7 @@ pub unsafe fn plan_direct(
             tables.servers.push(direct.server.to_u32());
             tables.servers.sort_unstable();
         }
+        tables.expected.writes = Some(direct.target.parts());
         plan.modify = Some(Modify {
             command: match direct.command {
                 Command::Insert => "INSERT".into(),
@@ -618,7 +620,7 @@ pub unsafe fn plan_direct(
                 Command::Delete => "DELETE".into(),
             },
             server: direct.server.to_u32(),
-            lake: direct.target.lake.clone(),
+            table: direct.target.parts(),
             relation: direct.relation.to_u32(),
             columns: direct.values.iter().map(|(name, _)| name.clone()).collect(),
             in_place: direct.in_place(),

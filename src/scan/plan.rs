@@ -1,5 +1,6 @@
 //! What a plan keeps of a scan: plain data, copied and cached with the plan.
 
+use duck::policy::{Expected, RelationName};
 use duck::{lexer, quote};
 use pgrx::pg_sys;
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,8 @@ pub struct Modify {
     /// `INSERT`, `UPDATE` or `DELETE`.
     pub command: String,
     pub server: u32,
-    pub lake: String,
+    /// The names of the lake, the schema and the table.
+    pub table: RelationName,
     /// The foreign table's OID, and what the lake calls the columns that are written.
     pub relation: u32,
     pub columns: Vec<String>,
@@ -67,8 +69,8 @@ pub struct Tables {
     pub role: u32,
     /// Whether the text holds queries of `duckdb.query`, which need the role's right to it.
     pub queries: bool,
-    /// Those queries.
-    pub texts: Vec<String>,
+    /// What the text uses, those queries included.
+    pub expected: Box<Expected>,
     /// What PostgreSQL does itself, and why.
     pub kept: Vec<String>,
     /// What PostgreSQL reads and hands over; the plans stand in the node's `custom_private`.

@@ -23,7 +23,7 @@ pub unsafe fn sample(
     role: pg_sys::Oid,
     wanted: usize,
 ) -> Result<Vec<pg_sys::HeapTuple>> {
-    let entry = Entry::Tables(vec![table.server]);
+    let entry = Entry::table(table.server, table.origin.expected()?);
     let columns = table.columns.iter().flatten();
     let numbers: Vec<_> = columns.map(|column| column.attribute.number).collect();
     let sql = table.select(&numbers)?;

@@ -110,8 +110,8 @@ fn may_see_all(role: pg_sys::Oid, entry: &Entry) -> bool {
     }
     asker == current
         && match entry {
-            Entry::Tables(servers) => spec::are_usable(asker, servers).unwrap_or(false),
-            Entry::Query | Entry::Readers(_) | Entry::QueryAndTables => role == current,
+            Entry::Tables(servers, _) => spec::are_usable(asker, servers).unwrap_or(false),
+            Entry::Query | Entry::Readers(_) | Entry::QueryAndTables(_) => role == current,
         }
 }
 
@@ -124,8 +124,8 @@ pub fn explain_outside(error: Error, role: pg_sys::Oid) -> Error {
     }
     if acl::is_superuser(role) {
         return error.hint(
-            "What reads a foreign table or a lake reads its servers' locations only, also for a \
-             superuser, unless duckdb.superuser_sandbox is off.",
+            "What uses a foreign table or a lake is fenced in as an ordinary role's statement is, also \
+             for a superuser, unless duckdb.superuser_sandbox is off.",
         );
     }
     let path = error.message().strip_prefix("path \"").and_then(|rest| rest.split_once("\" lies"));

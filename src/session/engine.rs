@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use duck::appender::TempTable;
 use duck::driver::Control;
 use duck::open::{self, Extension, OpenSpec};
-use duck::policy::{self, Policy, Verdict};
+use duck::policy::{self, Expected, Policy, Verdict};
 use duck::statement::Rows;
 use duck::transaction::{Lease, Source};
 use duck::{
@@ -17,7 +17,7 @@ use duck::{
 
 use pgrx::pg_sys;
 
-use super::{Around, InstanceKey, Request};
+use super::{Around, InstanceKey, Request, planned};
 use crate::lake::table::WriteCheck;
 
 /// Through which door a statement came, which decides what it may be.
@@ -27,12 +27,27 @@ pub enum Entry {
     Query,
     /// A role that may execute these readers only: exactly one call of one of them.
     Readers(Vec<String>),
-    /// SQL that pg_pond itself wrote over foreign tables on these servers, sorted: what the role may
-    /// read of them PostgreSQL has checked.
-    Tables(Vec<pg_sys::Oid>),
+    /// SQL that pg_pond itself wrote over foreign tables on these servers, sorted, and what it is going
+    /// to use: what the role may read of them PostgreSQL has checked.
+    Tables(Vec<pg_sys::Oid>, Arc<Expected>),
     /// SQL of pg_pond's over foreign tables and queries of the user's, who may execute `duckdb.query`
     /// and use the tables' servers.
-    QueryAndTables,
+    QueryAndTables(Arc<Expected>),
+}
+
+impl Entry {
+    /// SQL of our own over tables of one server, or about them.
+    pub fn table(server: pg_sys::Oid, expected: Expected) -> Self {
+        Self::Tables(vec![server], Arc::new(expected))
+    }
+
+    /// What SQL of our own is going to use.
+    fn expected(&self) -> Option<&Expected> {
+        match self {
+            Self::Query | Self::Readers(_) => None,
+            Self::Tables(_, expected) | Self::QueryAndTables(expected) => Some(expected),
+        }
+    }
 }
 
 /// What is known of a query without running it.
@@ -149,6 +164,7 @@ impl Engine {
         entry: &Entry,
     ) -> Result<Verdict> {
         let verdict = policy::check_query(connection, &self.policy, sql, values)?;
+        self.check_planned(connection, sql, entry)?;
         policy::admit(connection, &self.policy, &verdict)?;
         let Entry::Readers(allowed) = entry else { return Ok(verdict) };
         let reader = if original == sql {
@@ -164,6 +180,19 @@ impl Engine {
                 "permission denied for function duckdb.query",
             )),
         }
+    }
+
+    /// Compares SQL of our own with what it was going to use.
+    fn check_planned(&self, connection: &Connection, sql: &str, entry: &Entry) -> Result<()> {
+        match entry.expected() {
+            Some(expected) => self.check_own(connection, sql, expected),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`Engine::check_planned`].
+    pub fn check_own(&self, connection: &Connection, sql: &str, expected: &Expected) -> Result<()> {
+        policy::check_planned(connection, &self.policy, sql, expected, planned::functions())
     }
 
     /// Checks what others have stored with the lake's tables that a statement of our own writes to.
@@ -244,18 +273,25 @@ impl Engine {
         }
         if let Some(Around { before, behind, check, in_place }) = &request.around {
             self.set_timezone(connection, timezone)?;
+            if let Some((sql, _)) = check {
+                self.check_planned(connection, sql, entry)?;
+            }
             check_written(connection, check.as_ref())?;
             let verdict = self.check(connection, original, sql, values, entry)?;
             self.check_write(connection, before, !verdict.patterns.is_empty())?;
-            if let Some((statement, check)) = in_place
-                && check_written(connection, Some(check)).is_ok()
-            {
-                return Statement::prepare(connection, statement);
+            let whole = format!("{before}{sql}{behind}");
+            self.check_planned(connection, &whole, entry)?;
+            if let Some((statement, check)) = in_place {
+                self.check_planned(connection, statement, entry)?;
+                self.check_planned(connection, &check.0, entry)?;
+                if check_written(connection, Some(check)).is_ok() {
+                    return Statement::prepare(connection, statement);
+                }
             }
-            return Statement::prepare(connection, &format!("{before}{sql}{behind}"));
+            return Statement::prepare(connection, &whole);
         }
         // In a text of the user's, errors are to point at their place.
-        if values.is_empty() && matches!(entry, Entry::Tables(_)) {
+        if values.is_empty() && matches!(entry, Entry::Tables(..)) {
             self.set_timezone(connection, timezone)?;
             self.check(connection, original, sql, values, entry)?;
             return Statement::prepare_late(connection, sql);
@@ -329,8 +365,8 @@ impl Engine {
         text_rows(&Statement::prepare(&connection, sql)?)
     }
 
-    /// Runs a query of our own about an attached lake, whose columns are all text and of which
-    /// nothing is checked.
+    /// Runs a query of our own about an attached lake, whose columns are all text, if it uses what is
+    /// expected.
     pub fn inspect_lake(
         &self,
         source: &Source,
@@ -338,8 +374,10 @@ impl Engine {
         sql: &str,
         values: &[Value],
         timezone: &str,
+        expected: &Expected,
     ) -> Result<Vec<TextRow>> {
         let connection = self.connect(source, control, timezone)?;
+        self.check_own(&connection, sql, expected)?;
         // The only one that takes patterns, which the caller has checked.
         self.check_write(&connection, sql, sql.contains("ducklake_add_data_files"))?;
         let statement = Statement::prepare(&connection, sql)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use duck::feed::Feed;
+use duck::policy::{Expected, RelationName};
 use duck::{LogicalType, RowChunk, Statement};
 use pgrx::pg_sys;
 
@@ -23,10 +24,20 @@ pub struct RowFeed {
 pub struct Target<'a> {
     pub role: pg_sys::Oid,
     pub server: pg_sys::Oid,
-    /// The server's name.
-    pub lake: &'a str,
+    /// The names of the lake, which is the server's, of the schema and of the table.
+    pub table: RelationName,
     /// For errors, as `INSERT`.
     pub command: &'a std::ffi::CStr,
+}
+
+impl Target<'_> {
+    fn lake(&self) -> &str {
+        &self.table[0]
+    }
+
+    fn expected(&self) -> Expected {
+        Expected { writes: Some(self.table.clone()), ..Expected::default() }
+    }
 }
 
 /// Starts a statement. `sql` is given the FROM item that has the rows, whose columns are called c0, c1
@@ -41,16 +52,21 @@ pub fn open(
     sql: impl FnOnce(&str) -> String + Send + 'static,
 ) -> Result<RowFeed> {
     let engine = begin(target)?;
-    let source = transaction::source(&engine, &duck::quote::identifier(target.lake))?;
+    let source = transaction::source(&engine, &duck::quote::identifier(target.lake()))?;
     let (pool, wake) = parts()?;
     let (own, timezone) = (Arc::clone(&engine), timezone::current_or_none());
     if crate::guc::log_sql() {
-        log_sql(&format!("rows for lake {}", target.lake));
+        log_sql(&format!("rows for lake {}", target.lake()));
     }
+    let expected = target.expected();
     let feed = Feed::start(&pool, &wake, &source, types, move |connection, rows, control| {
         own.set_timezone(connection, &timezone)?;
+        if let Some((sql, _)) = &check {
+            own.check_own(connection, sql, &expected)?;
+        }
         check_written(connection, check.as_ref())?;
         let sql = sql(rows);
+        own.check_own(connection, &sql, &expected)?;
         own.check_write(connection, &sql, false)?;
         let statement = Statement::prepare(connection, &sql)?;
         statement.start(|| control.is_cancelled())?.run_to_end()
@@ -64,9 +80,9 @@ pub fn open(
 /// # Errors
 /// As [`engine()`] and [`transaction::begin_write`].
 fn begin(target: &Target<'_>) -> Result<Arc<Engine>> {
-    let lake = duck::quote::identifier(target.lake);
-    let engine = engine(target.role, &Entry::Tables(vec![target.server]), &lake)?;
-    transaction::begin_write(&engine, target.lake, target.command)?;
+    let lake = duck::quote::identifier(target.lake());
+    let engine = engine(target.role, &Entry::table(target.server, target.expected()), &lake)?;
+    transaction::begin_write(&engine, target.lake(), target.command)?;
     Ok(engine)
 }
 
@@ -76,7 +92,7 @@ fn begin(target: &Target<'_>) -> Result<Arc<Engine>> {
 /// As [`open`].
 pub fn note_write(target: &Target<'_>, entry: &Entry, sql: &str) -> Result<()> {
     let engine = engine(target.role, entry, sql)?;
-    transaction::begin_write(&engine, target.lake, target.command)
+    transaction::begin_write(&engine, target.lake(), target.command)
 }
 
 /// Runs a statement of our own that writes to a lake, and returns the number of changed rows.
@@ -88,10 +104,11 @@ pub fn run(target: &Target<'_>, sql: String) -> Result<i64> {
     let source = transaction::source(&engine, &sql)?;
     log_sql(&sql);
     let own = Arc::clone(&engine);
-    let timezone = timezone::current_or_none();
+    let (timezone, expected) = (timezone::current_or_none(), target.expected());
     let changed = super::run_raw(move |control| {
         let lease = source.lease(control)?;
         own.set_timezone(&lease, &timezone)?;
+        own.check_own(&lease, &sql, &expected)?;
         own.check_write(&lease, &sql, false)?;
         Statement::prepare(&lease, &sql)?.start(|| control.is_cancelled())?.run_to_end()
     })?;

@@ -4,6 +4,7 @@
 use std::ffi::CStr;
 use std::sync::Arc;
 
+use duck::policy::Expected;
 use duck::quote;
 use duck::transaction::{Source, Transaction};
 use pgrx::{PgSqlErrorCode, pg_sys};
@@ -73,7 +74,7 @@ fn check_use(server: &catalog::Server) -> Result<()> {
 
 /// The instance that serves the current role's statements about a lake, and the lake's name quoted.
 fn engine_of(server: &catalog::Server, sql: &str) -> Result<Arc<Engine>> {
-    engine(acl::current_role(), &Entry::Tables(vec![server.oid]), sql)
+    engine(acl::current_role(), &Entry::table(server.oid, Expected::default()), sql)
 }
 
 /// Runs a statement of our own that writes to a lake, in the transaction, and returns its rows,
@@ -86,6 +87,7 @@ pub fn change(
     write: Write,
     sql: &str,
     command: &CStr,
+    expected: Expected,
 ) -> Result<Vec<TextRow>> {
     check_writable(server)?;
     let engine = engine_of(server, sql)?;
@@ -94,7 +96,9 @@ pub fn change(
     let source = transaction::source(&engine, &quote::identifier(&server.name))?;
     let own = Arc::clone(&engine);
     let (sql, timezone) = (sql.to_owned(), timezone::current_or_none());
-    let rows = run_raw(move |control| own.inspect_lake(&source, control, &sql, &[], &timezone))?;
+    let rows = run_raw(move |control| {
+        own.inspect_lake(&source, control, &sql, &[], &timezone, &expected)
+    })?;
     rows.map_err(|error| {
         transaction::note_error(&engine, &error);
         Error::from(error)
@@ -107,18 +111,27 @@ pub fn change(
 ///
 /// # Errors
 /// 55000 for a lake that is attached to be read only; as [`transaction::check_at_once`]; DuckDB's.
-pub fn change_at_once(server: &catalog::Server, sql: &str, command: &CStr) -> Result<Vec<TextRow>> {
+pub fn change_at_once(
+    server: &catalog::Server,
+    sql: &str,
+    command: &CStr,
+    expected: Expected,
+) -> Result<Vec<TextRow>> {
     check_writable(server)?;
     transaction::check_at_once(&server.name, command)?;
     let engine = engine_of(server, sql)?;
     log_sql(sql);
     let (sql, timezone) = (sql.to_owned(), timezone::current_or_none());
     let message = transaction::commit_message(&server.name);
+    let of_message = Expected { lake: Some(server.name.clone()), ..Expected::default() };
     run(move |control| {
         let own = Transaction::new(engine.instance());
         let source = Source::Transaction(own.clone());
-        let done = engine.inspect_lake(&source, control, &sql, &[], &timezone).and_then(|rows| {
-            engine.inspect_lake(&source, control, &message, &[], &timezone)?;
+        let inspect = |sql: &str, expected: &Expected| {
+            engine.inspect_lake(&source, control, sql, &[], &timezone, expected)
+        };
+        let done = inspect(&sql, &expected).and_then(|rows| {
+            inspect(&message, &of_message)?;
             own.commit(control)?;
             Ok(rows)
         });
@@ -140,7 +153,7 @@ pub fn create_table(name: &[String; 3], query: &str, command: &CStr) -> Result<i
     let role = acl::current_role();
     let quoted = name.each_ref().map(|part| quote::identifier(part)).join(".");
     // The query may name other lakes.
-    let engine = engine(role, &Entry::Query, &format!("{} {query}", server.name))?;
+    let engine = engine(role, &Entry::Query, &format!("{quoted} {query}"))?;
     transaction::begin_write(&engine, &server.name, command)?;
     let source = transaction::source(&engine, &format!("{quoted} {query}"))?;
     log_sql(&format!("CREATE TABLE {quoted} AS {query}"));
@@ -206,7 +219,7 @@ pub fn create(server: &catalog::Server) -> Result<bool> {
     let servers = [server.oid];
     let limits = crate::guc::limits();
     let role = acl::current_role();
-    let fence = Fence::of(role, &Entry::Tables(vec![server.oid]), &servers);
+    let fence = Fence::of(role, &Entry::table(server.oid, Expected::default()), &servers);
     let key = InstanceKey { role, servers: servers.to_vec(), fence };
     let mut spec = spec::build(&key, &servers, &limits, vec![])?;
     spec.temp_directory = spec.temp_directory.map(exit::own_temp_directory);

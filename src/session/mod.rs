@@ -11,6 +11,7 @@ mod engine;
 mod exit;
 pub mod feed;
 pub mod lakes;
+mod planned;
 pub mod shipping;
 mod spec;
 pub mod timezone;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use duck::driver::{Control, Pool, Task, Wake};
 use duck::open::{Extension, OpenSpec};
+use duck::policy::Expected;
 use duck::scan::{Poll, Scan};
 use duck::transaction::Source;
 use duck::watchdog::Watchdog;
@@ -215,8 +217,8 @@ pub fn engine(role: pg_sys::Oid, entry: &Entry, sql: &str) -> Result<Arc<Engine>
     let limits = crate::guc::limits();
     let extensions = spec::extensions_for(sql);
     let lakes = match entry {
-        Entry::Tables(servers) => spec::lakes_among(servers),
-        Entry::Query | Entry::Readers(_) | Entry::QueryAndTables => {
+        Entry::Tables(servers, _) => spec::lakes_among(servers),
+        Entry::Query | Entry::Readers(_) | Entry::QueryAndTables(_) => {
             spec::lakes_named_in(role, sql)?
         }
     };
@@ -251,7 +253,7 @@ pub fn is_free(role: pg_sys::Oid, sql: &str) -> bool {
 /// The servers of tables on servers that `role` may not use by itself.
 fn servers_apart(role: pg_sys::Oid, entry: &Entry) -> Result<Vec<pg_sys::Oid>> {
     Ok(match entry {
-        Entry::Tables(servers) if !spec::are_usable(role, servers)? => servers.clone(),
+        Entry::Tables(servers, _) if !spec::are_usable(role, servers)? => servers.clone(),
         _ => vec![],
     })
 }
@@ -268,7 +270,7 @@ pub fn may_try_again(role: pg_sys::Oid, entry: &Entry, error: &Error) -> Result<
         return Ok(false);
     }
     if error.sqlstate() == pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR {
-        return Ok(true);
+        return Ok(!error.is_unplanned());
     }
     let servers = servers_apart(role, entry)?;
     let is_its = |key: &InstanceKey| key.role == role && key.servers == servers;
@@ -588,21 +590,27 @@ pub fn ask(
     })
 }
 
-/// The rows of a query of our own about the lake of `server`, as the current role. Its columns are
-/// all text.
+/// The rows of a query of our own about the lake of `server`, which uses what is expected, as the current
+/// role. Its columns are all text.
 ///
 /// # Errors
 /// As [`engine()`]; DuckDB's.
-pub fn ask_lake(server: pg_sys::Oid, sql: &str, values: Vec<Value>) -> Result<Vec<TextRow>> {
-    let (role, entry) = (acl::current_role(), Entry::Tables(vec![server]));
+pub fn ask_lake(
+    server: pg_sys::Oid,
+    sql: &str,
+    values: Vec<Value>,
+    expected: Expected,
+) -> Result<Vec<TextRow>> {
+    let expected = Arc::new(expected);
+    let (role, entry) = (acl::current_role(), Entry::Tables(vec![server], Arc::clone(&expected)));
     log_sql(sql);
     with_second_try(role, &entry, || {
         let engine = engine(role, &entry, sql)?;
         let source = transaction::source_to_describe(&engine, sql)?;
         let (sql, values, timezone) = (sql.to_owned(), values.clone(), timezone::current(&entry)?);
-        let own = Arc::clone(&engine);
+        let (own, expected) = (Arc::clone(&engine), Arc::clone(&expected));
         run_beside_writes(&engine, move |control| {
-            own.inspect_lake(&source, control, &sql, &values, &timezone)
+            own.inspect_lake(&source, control, &sql, &values, &timezone, &expected)
         })
     })
     .map_err(|error| access::discreet(error, role, &entry))
@@ -612,9 +620,13 @@ pub fn ask_lake(server: pg_sys::Oid, sql: &str, values: Vec<Value>) -> Result<Ve
 ///
 /// # Errors
 /// As [`engine()`]; the queries' own errors stand in their places.
-pub fn describe_all(server: pg_sys::Oid, queries: Vec<String>) -> Result<Vec<Result<Vec<Column>>>> {
+pub fn describe_all(
+    server: pg_sys::Oid,
+    queries: Vec<String>,
+    expected: Expected,
+) -> Result<Vec<Result<Vec<Column>>>> {
     let Some(first) = queries.first() else { return Ok(vec![]) };
-    let entry = Entry::Tables(vec![server]);
+    let entry = Entry::table(server, expected);
     let of_server = entry.clone();
     let engine = engine(acl::current_role(), &entry, first)?;
     let source = transaction::source_to_describe(&engine, first)?;

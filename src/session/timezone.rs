@@ -24,7 +24,7 @@ pub const NONE: &str = "Etc/Unknown";
 pub fn current(entry: &Entry) -> Result<String> {
     match (of_session(), entry) {
         (Some(zone), _) => Ok(zone),
-        (None, Entry::Tables(_)) => Ok(NONE.to_owned()),
+        (None, Entry::Tables(..)) => Ok(NONE.to_owned()),
         (None, _) => Err(Error::new(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             format!("DuckDB has no time zone like PostgreSQL's \"{}\"", name()),

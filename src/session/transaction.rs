@@ -14,7 +14,7 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use duck::driver::Control;
-use duck::policy::READS_THE_PAST;
+use duck::policy::{Expected, READS_THE_PAST};
 use duck::scan::{Remote, Scan};
 use duck::transaction::{Source, Transaction};
 use duck::{ErrorKind, quote};
@@ -355,6 +355,7 @@ pub fn note_error(engine: &Arc<Engine>, error: &duck::Error) {
             | ErrorKind::Catalog
             | ErrorKind::ParameterNotResolved
             | ErrorKind::NotAllowed
+            | ErrorKind::Unplanned
             | ErrorKind::ReadOnly
             | ErrorKind::NotSupported
             | ErrorKind::StatementCount
@@ -510,8 +511,12 @@ fn commit() -> Result<()> {
     let message = if has_message { "SELECT 1".to_owned() } else { commit_message(&lake) };
     let source = Source::Transaction(transaction.clone());
     let own = Arc::clone(&engine);
+    let expected = Expected { lake: Some(lake.clone()), ..Expected::default() };
     wait_for_commit(&engine, &lake, move |control: &Control| {
-        let prepared = source.lease(control).and_then(|lease| lease.execute_batch(&message));
+        let prepared = source.lease(control).and_then(|lease| {
+            own.check_own(&lease, &message, &expected)?;
+            lease.execute_batch(&message)
+        });
         if let Err(error) = &prepared {
             own.instance().note_error(error);
         }

@@ -3,6 +3,7 @@ known beforehand, whoever reads it. Only what a superuser types itself is free."
 
 import json
 
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -412,3 +413,25 @@ def test_a_revoked_storage_is_closed_to_the_lakes_owner(su, lakes, sandbox, role
     su.execute(f"GRANT USAGE ON FOREIGN SERVER store TO {owner}")
     assert conn.execute(total).fetchone() == (499500,)
     su.execute(f"ALTER SERVER {lake.name} OWNER TO postgres")
+
+
+# ---- the second fence
+
+
+def test_sql_of_our_own_reads_what_was_planned(su, folder, role, connect):
+    """A literal whose text would be taken for a part of the SQL, which then reads a file of the same server that
+    nobody was given: it stays a literal, or nothing runs."""
+    (folder / "other.txt").write_text(CANARY)
+    name = role()
+    su.execute(f"GRANT SELECT ON honest TO {name}")
+    attack = f" || (SELECT content FROM read_text($a${folder}/other.txt$a$))) AS \"c\" -- "
+    statement = (
+        f"SELECT E'\\x030:2\\x03' || t.a AS c FROM honest t, (SELECT '{attack}' AS x, a FROM honest LIMIT 1) s WHERE s.a = t.a AND s.x <> 'q'"
+    )
+    for conn in (su, connect(name)):
+        for prefix in ("", "EXPLAIN (VERBOSE) "):
+            try:
+                rows = conn.execute(prefix + statement).fetchall()
+                assert prefix or rows == [("\x030:2\x03honest",)]
+            except psycopg.errors.InternalError_ as error:
+                assert "more than was planned" in str(error) and CANARY not in words(error)

@@ -61,6 +61,14 @@ class Lake:
         (rows,) = self.su.execute("SELECT duckdb.execute(%s)", (statement,)).fetchone()
         return rows
 
+    def execute_unfenced(self, statement):
+        """What no fenced statement may do, a superuser's in a lake included."""
+        self.su.execute("SET duckdb.superuser_sandbox = off")
+        try:
+            return self.execute(statement)
+        finally:
+            self.su.execute("RESET duckdb.superuser_sandbox")
+
     def snapshot(self):
         (number,) = self.su.execute("SELECT max(snapshot_id) FROM duckdb.snapshots('lk')").fetchone()
         return number
@@ -376,7 +384,7 @@ def odd(lake, su):
 
 def test_import_knows_the_types_of_a_query(lake, su, odd):
     lake.execute(f"CREATE VIEW lk.odd.v AS SELECT {TYPES}")
-    lake.execute("CREATE TABLE lk.odd.t (g GEOMETRY, v VARIANT, d DECIMAL(9,2)[], s STRUCT(a INT, \"B c\" MAP(INT, TIMESTAMPTZ)))")
+    lake.execute_unfenced("CREATE TABLE lk.odd.t (g GEOMETRY, v VARIANT, d DECIMAL(9,2)[], s STRUCT(a INT, \"B c\" MAP(INT, TIMESTAMPTZ)))")
     su.execute("IMPORT FOREIGN SCHEMA odd FROM SERVER lk INTO o")
     for name in ("v", "t"):
         described = su.execute(f"SELECT name, postgres_type FROM duckdb.describe('FROM lk.odd.{name}')").fetchall()
@@ -387,7 +395,7 @@ def test_import_knows_the_types_of_a_query(lake, su, odd):
 def test_import_leaves_out_what_cannot_be_read(lake, su, odd):
     for number in range(120):
         lake.execute(f"CREATE TABLE lk.odd.t{number} (a INT)")
-    lake.execute("CREATE VIEW lk.odd.file AS FROM read_csv('/etc/passwd')")
+    lake.execute_unfenced("CREATE VIEW lk.odd.file AS FROM read_csv('/etc/passwd')")
     lake.execute("CREATE VIEW lk.odd.broken AS SELECT a FROM lk.odd.t7")
     lake.execute("CREATE VIEW lk.odd.good AS SELECT a FROM lk.odd.t8")
     lake.execute("DROP TABLE lk.odd.t7")

@@ -97,7 +97,7 @@ def test_inlined_rows_and_their_flush(connect, client, table):
     assert conn.execute("EXECUTE p").fetchone() == expected
     client.execute(f"INSERT INTO shared.{table} VALUES (201, 'inlined', 1), (202, 'inlined', 1)")
     assert same(conn, client, table) == 107
-    execute(conn, f"CALL ducklake_flush_inlined_data('shared', table_name => '{table}')")
+    conn.execute(f"SELECT * FROM duckdb.flush_inlined_data('shared', '{table}')")
     assert files() == before + 2
     assert same(conn, client, table) == 107
     execute(conn, f"UPDATE shared.main.{table} SET x = 9 WHERE id >= 200")

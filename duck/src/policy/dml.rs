@@ -5,11 +5,15 @@ use super::lakes;
 use super::lexer::Kind;
 use super::outer::{InLake, Outer};
 use crate::error::Result;
+use crate::feed;
 use crate::quote::identifier;
 
 impl Outer<'_> {
     /// What runs when a row is written to the target: its defaults and its order.
     pub(super) fn check_target(&self, target: &InLake) -> Result<()> {
+        if self.planned.is_some() {
+            return Ok(());
+        }
         lakes::check_target(self.connection, self.policy, &target.lake, &target.name)
     }
 
@@ -35,6 +39,18 @@ impl Outer<'_> {
                 source.push_str(&format!(" ({})", self.names()?));
             }
             return Ok(source);
+        }
+        if self.planned.is_some() && self.word(feed::NAME) {
+            let from = self.at;
+            self.must_symbol('(')?;
+            self.skip_to_closing()?;
+            let call = format!(
+                "{}{}",
+                feed::NAME,
+                &self.sql[self.tokens[from].start..self.tokens[self.at - 1].end]
+            );
+            self.checked(&format!("FROM {call}"))?;
+            return Ok(call + &self.alias(ends)?);
         }
         let table = self.readable_table()?;
         self.checked(&format!("FROM {table}"))?;

@@ -40,8 +40,17 @@ pub fn check_execute(
     };
     connection.take_paths_literally(false)?;
     let seen = Found::other().verdict;
-    let mut outer =
-        Outer { connection, policy, parameters, sql, tokens, at: 1, end: last.end, seen };
+    let mut outer = Outer {
+        connection,
+        policy,
+        parameters,
+        sql,
+        tokens,
+        at: 1,
+        end: last.end,
+        seen,
+        planned: None,
+    };
     let Kind::Word(word) = &first.kind else {
         return Err(not_allowed(ALLOWED));
     };
@@ -92,7 +101,7 @@ impl Outer<'_> {
         }
     }
 
-    fn insert(&mut self) -> Result<String> {
+    pub(super) fn insert(&mut self) -> Result<String> {
         self.must_word("into")?;
         let target = self.target()?;
         let mut sql = match &target {

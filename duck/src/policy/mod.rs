@@ -12,6 +12,7 @@ mod json;
 mod lakes;
 mod lexer;
 mod outer;
+mod planned;
 mod target;
 mod views;
 mod walk;
@@ -82,8 +83,12 @@ pub struct Policy {
     /// Whether object stores can be reached.
     is_remote: bool,
     verdicts: Mutex<HashMap<Box<str>, Verdict>>,
+    /// What recent queries of our own use.
+    uses: Mutex<HashMap<Box<str>, Arc<planned::Uses>>>,
     listings: Mutex<HashMap<Box<str>, Instant>>,
     parser: Mutex<Option<Parser>>,
+    /// The statement that was parsed last, and its tree: SQL of our own is looked at twice.
+    last_tree: Mutex<Option<(Box<str>, Arc<str>)>>,
     /// What holds for what others have written down, whoever reads it.
     ordinary: OnceLock<Box<Policy>>,
 }
@@ -163,6 +168,8 @@ impl Parser {
 /// Verdicts are kept for so many statements, none longer than so many bytes.
 const CACHED_VERDICTS: usize = 256;
 const CACHED_SQL_BYTES: usize = 16 << 10;
+/// A larger tree is not kept for the second look.
+const KEPT_TREE_BYTES: usize = 1 << 20;
 /// Deeper brackets and longer names than anybody writes overflow DuckDB's stack.
 const MAX_BRACKETS: usize = 1000;
 const MAX_DOTS: usize = 1000;
@@ -182,8 +189,10 @@ impl Policy {
             lakes: spec.lakes.iter().map(Lake::new).collect(),
             is_remote: spec.extensions().contains(&Extension::Httpfs),
             verdicts: Mutex::default(),
+            uses: Mutex::default(),
             listings: Mutex::default(),
             parser: Mutex::default(),
+            last_tree: Mutex::default(),
             ordinary: OnceLock::new(),
         }
     }
@@ -237,8 +246,10 @@ impl Policy {
                 lakes: self.lakes.clone(),
                 is_remote: self.is_remote,
                 verdicts: Mutex::default(),
+                uses: Mutex::default(),
                 listings: Mutex::default(),
                 parser: Mutex::default(),
+                last_tree: Mutex::default(),
                 ordinary: OnceLock::new(),
             })
         })
@@ -288,7 +299,17 @@ impl Policy {
     }
 
     /// DuckDB's tree of a statement.
-    fn tree(&self, instance: &Arc<Instance>, sql: &str) -> Result<String> {
+    fn tree(&self, instance: &Arc<Instance>, sql: &str) -> Result<Arc<str>> {
+        let mut last = self.last_tree.lock();
+        if let Some((_, tree)) = last.as_ref().filter(|(of, _)| **of == *sql) {
+            return Ok(Arc::clone(tree));
+        }
+        let tree: Arc<str> = self.parsed(instance, sql)?.into();
+        *last = (tree.len() <= KEPT_TREE_BYTES).then(|| (sql.into(), Arc::clone(&tree)));
+        Ok(tree)
+    }
+
+    fn parsed(&self, instance: &Arc<Instance>, sql: &str) -> Result<String> {
         let mut kept = self.parser.lock();
         let fits = |parser: &Parser| Arc::ptr_eq(parser.connection.instance(), instance);
         // Taken out, so that one that fails is not used again.
@@ -496,6 +517,7 @@ pub fn check_listing(connection: &Connection, policy: &Policy, pattern: &str) ->
 
 pub use execute::check_execute;
 pub use lakes::{admit, check_target, prepare_write};
+pub use planned::{Expected, Functions, RelationName, TableCall, check_planned};
 pub use views::READS_THE_PAST;
 use views::check_views;
 

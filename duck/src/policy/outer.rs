@@ -3,6 +3,7 @@
 //! and checked, so that it does not matter where the lexer here and DuckDB's disagree.
 
 use super::lexer::{Kind, Token};
+use super::planned::{Expected, Functions, check_planned};
 use super::{Policy, Verdict, VerdictKind, check_query, functions, not_allowed};
 use crate::connection::Connection;
 use crate::error::{Error, Result};
@@ -41,6 +42,8 @@ pub(super) struct Outer<'a> {
     pub end: usize,
     /// What all of its parts read.
     pub seen: Verdict,
+    /// The statement is our own, and this is what it may use.
+    pub planned: Option<(&'a Expected, &'a Functions)>,
 }
 
 impl<'a> Outer<'a> {
@@ -144,6 +147,7 @@ impl<'a> Outer<'a> {
         if let Some(inside) = self.in_lake(&parts)? {
             return Ok(Target::Lake(inside));
         }
+        self.must(self.planned.is_none())?;
         Ok(Target::Session(self.session_table(&parts)?))
     }
 
@@ -160,6 +164,14 @@ impl<'a> Outer<'a> {
 
     /// `lake.table` or `lake.schema.table`.
     pub fn in_lake(&mut self, parts: &[String]) -> Result<Option<InLake>> {
+        if let Some((expected, _)) = self.planned {
+            let written = expected.writes.as_ref().filter(|relation| relation[..] == *parts);
+            return Ok(written.map(|[lake, schema, name]| InLake {
+                lake: lake.clone(),
+                sql: [lake, schema, name].map(|part| identifier(part)).join("."),
+                name: name.clone(),
+            }));
+        }
         let (lake, names) = match parts {
             [lake, table] => (lake, [identifier("main"), identifier(table)]),
             [lake, schema, table] => (lake, [identifier(schema), identifier(table)]),
@@ -230,6 +242,9 @@ impl<'a> Outer<'a> {
 
     /// The caller admits what all parts read.
     fn check(&mut self, query: &str) -> Result<()> {
+        if let Some((expected, functions)) = self.planned {
+            return check_planned(self.connection, self.policy, query, expected, functions);
+        }
         let verdict = check_query(self.connection, self.policy, query, self.parameters)?;
         if verdict.kind != VerdictKind::Select {
             return Err(self.unexpected());

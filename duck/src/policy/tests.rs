@@ -734,3 +734,28 @@ fn shipped_tables_are_for_the_statements_of_their_connection() {
     }
     fixture.connection.execute("SELECT * FROM pond_shipped_1").unwrap();
 }
+
+#[test]
+fn a_database_is_named_where_one_may_stand() {
+    for sql in [
+        "SELECT * FROM lk.main.t",
+        "INSERT INTO \"LK\".main.t SELECT 1",
+        "CHECKPOINT lk",
+        "USE lk;",
+        "COPY FROM DATABASE lk TO memory",
+        "FROM ducklake_snapshots('lk')",
+        "SELECT * FROM duckdb_tables() WHERE database_name = 'lk'",
+        "SELECT $$ lk $$",
+        "FROM 'no end",
+    ] {
+        assert!(names_database(sql, "lk"), "{sql}");
+    }
+    for sql in [
+        "FROM '/data/lk/x.csv'",
+        "SELECT lk FROM t",
+        "SELECT 1 AS lk, lk + 1",
+        "FROM t -- lk.main.t",
+    ] {
+        assert!(!names_database(sql, "lk"), "{sql}");
+    }
+}

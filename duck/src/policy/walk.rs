@@ -605,7 +605,7 @@ fn check_qualifiers(item: Item<'_, '_>, what: &str, name: &str) -> Result<()> {
 }
 
 /// The text of a string constant.
-fn constant_text<'d>(item: Item<'d, '_>) -> Option<&'d str> {
+pub(super) fn constant_text<'d>(item: Item<'d, '_>) -> Option<&'d str> {
     if item.text("class") != Some("CONSTANT") {
         return None;
     }
@@ -616,7 +616,7 @@ fn constant_text<'d>(item: Item<'d, '_>) -> Option<&'d str> {
 
 /// The name and value of an argument that DuckDB takes by name: `name := x`, `name => x` (an alias
 /// in the tree), and `name = x` (a comparison).
-fn named_argument<'d, 'a>(argument: Item<'d, 'a>) -> Option<(&'d str, Item<'d, 'a>)> {
+pub(super) fn named_argument<'d, 'a>(argument: Item<'d, 'a>) -> Option<(&'d str, Item<'d, 'a>)> {
     if argument.text("type") == Some("COMPARE_EQUAL") {
         let left = argument.get("left")?;
         let mut names = left.get("column_names")?.children();

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::location;
 use crate::open::Extension;
+use crate::policy::RelationName;
 use crate::quote::{identifier, literal};
 use crate::secret::Secret;
 
@@ -283,16 +284,17 @@ impl LakeSpec {
     /// The qualified name of a table of DuckLake's catalog, as DuckDB knows it.
     #[must_use]
     pub fn metadata_table(&self, table: &str) -> String {
+        self.metadata_name(table).map(|part| identifier(&part)).join(".")
+    }
+
+    /// The parts of the name of a table of DuckLake's catalog.
+    #[must_use]
+    pub fn metadata_name(&self, table: &str) -> RelationName {
         let schema = self.metadata_schema.as_deref().unwrap_or(match self.catalog {
             LakeCatalog::Postgres(_) => "public",
             _ => "main",
         });
-        format!(
-            "{}.{}.{}",
-            identifier(&format!("__ducklake_metadata_{}", self.name)),
-            identifier(schema),
-            identifier(table)
-        )
+        [format!("__ducklake_metadata_{}", self.name), schema.to_owned(), table.to_owned()]
     }
 
     pub(crate) fn extensions(&self) -> Vec<Extension> {

@@ -107,7 +107,7 @@ SELECT * FROM duckdb.query('FROM ''s3://lake/regress/servers/x.parquet''');
 SELECT testing.error_of($$ SELECT duckdb.execute('COPY (SELECT 1) TO ''s3://lake/regress/servers/written.csv''') $$);
 RESET ROLE;
 -- Odd names.
-CREATE SERVER "od'd; ""$$ name" TYPE 's3' FOREIGN DATA WRAPPER duckdb OPTIONS (location 's3://lake/regress/servers/odd''s; "$$/', endpoint :'s3_endpoint', region :'s3_region', url_style 'path', use_ssl 'false');
+CREATE SERVER "od'd; ""$$ name" TYPE 's3' FOREIGN DATA WRAPPER duckdb OPTIONS (location 's3://lake/regress/servers/odd $$/', endpoint :'s3_endpoint', region :'s3_region', url_style 'path', use_ssl 'false');
 CREATE USER MAPPING FOR regress_srv SERVER "od'd; ""$$ name" OPTIONS (key_id 'k''ey"; $$', secret 's''ecret"; $$');
 GRANT USAGE ON FOREIGN SERVER "od'd; ""$$ name" TO regress_srv;
 SET ROLE regress_srv;
