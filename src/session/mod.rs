@@ -341,6 +341,24 @@ pub fn recycle() -> bool {
     })
 }
 
+/// Closes all instances of the session: who has it next finds nothing of what was made in them. While
+/// the transaction uses one, that waits for its end.
+pub fn forget() {
+    if transaction::is_open() {
+        transaction::forget_at_end();
+    } else {
+        close_all();
+    }
+}
+
+fn close_all() {
+    SESSION.with_borrow_mut(|slot| {
+        if let Some(session) = slot {
+            session.instances.clear();
+        }
+    });
+}
+
 /// PostgreSQL's current time zone.
 #[must_use]
 pub fn timezone() -> String {

@@ -320,6 +320,22 @@ pub fn check_at_once(lake: &str, command: &CStr) -> Result<()> {
     Ok(())
 }
 
+/// Whether PostgreSQL's transaction has used a lake.
+#[must_use]
+pub fn is_open() -> bool {
+    OPEN.with_borrow(|all| !all.is_empty())
+}
+
+thread_local! {
+    /// The session's instances are to be closed when the transaction ends.
+    static FORGET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Closes the session's instances when the transaction ends, however it does.
+pub fn forget_at_end() {
+    FORGET.set(true);
+}
+
 /// Whether PostgreSQL's transaction has written to a lake.
 #[must_use]
 pub fn has_written() -> bool {
@@ -588,6 +604,9 @@ fn end(aborted: bool) {
             open.engine.note_unreachable();
         }
         in_background(open.transaction);
+    }
+    if FORGET.take() {
+        super::close_all();
     }
 }
 
