@@ -458,6 +458,23 @@ pub unsafe fn relation_exists(name: *mut pg_sys::RangeVar) -> bool {
     }
 }
 
+/// The relation of a name without quotes, `schema.name` or one of the search path's, if there is one.
+#[must_use]
+pub fn visible_relation(name: &str) -> Option<pg_sys::Oid> {
+    let in_server = |name: &str| CString::new(encoding::utf8_to_server(name).into_owned()).ok();
+    // SAFETY: look-ups by NUL-terminated names, which may find nothing.
+    let found = unsafe {
+        match name.split_once('.') {
+            None => pg_sys::RelnameGetRelid(in_server(name)?.as_ptr()),
+            Some((schema, name)) => {
+                let schema = pg_sys::get_namespace_oid(in_server(schema)?.as_ptr(), true);
+                pg_sys::get_relname_relid(in_server(name)?.as_ptr(), schema)
+            }
+        }
+    };
+    (found != pg_sys::InvalidOid).then_some(found)
+}
+
 /// Whether an enum has this label, which is in the server's encoding.
 #[must_use]
 pub fn is_enum_label(oid: pg_sys::Oid, label: &CStr) -> bool {

@@ -115,6 +115,19 @@ fn may_see_all(role: pg_sys::Oid, entry: &Entry) -> bool {
         }
 }
 
+/// A table that DuckDB does not have may be one of PostgreSQL's.
+#[must_use]
+pub fn explain_missing(error: Error, role: pg_sys::Oid) -> Error {
+    let relation = error.missing_table().and_then(catalog::visible_relation);
+    match relation {
+        Some(relation) if acl::may_select(relation, role) => error.hint(
+            "PostgreSQL has a table of that name, which DuckDB's queries do not see. Join it outside of the \
+             function, or query foreign tables in plain SQL.",
+        ),
+        _ => error,
+    }
+}
+
 /// A path outside of the role's locations may lie in the location of a server that the role lacks
 /// something for: then that is what is wrong.
 #[must_use]

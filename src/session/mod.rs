@@ -455,7 +455,8 @@ pub fn describe(
 
 /// An error as whoever gave the statement is told of it.
 fn told(error: Error, role: pg_sys::Oid, entry: &Entry) -> Error {
-    access::explain_outside(access::discreet(error, role, entry), role)
+    let error = access::explain_outside(error, role);
+    access::discreet(access::explain_missing(error, role), role, entry)
 }
 
 /// A statement around a query, which writes the query's rows to a lake.
