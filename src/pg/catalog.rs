@@ -475,6 +475,18 @@ pub fn visible_relation(name: &str) -> Option<pg_sys::Oid> {
     (found != pg_sys::InvalidOid).then_some(found)
 }
 
+/// Makes this session analyse and plan all cached statements anew that call a function.
+pub fn forget_plans_with(function: pg_sys::Oid) {
+    let cache = pg_sys::SysCacheIdentifier::PROCOID as i32;
+    let none = pg_sys::Datum::null();
+    // SAFETY: what a change of the function by another session would cause.
+    unsafe {
+        let key = pg_sys::Datum::from(function);
+        let hash = pg_sys::GetSysCacheHashValue(cache, key, none, none, none);
+        pg_sys::CallSyscacheCallbacks(cache, hash);
+    }
+}
+
 /// Whether an enum has this label, which is in the server's encoding.
 #[must_use]
 pub fn is_enum_label(oid: pg_sys::Oid, label: &CStr) -> bool {

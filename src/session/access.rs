@@ -64,6 +64,16 @@ pub fn entry_for_reader(name: &str) -> Result<Entry> {
     if may { Ok(Entry::Readers(vec![name.to_owned()])) } else { Err(permission_denied(name)) }
 }
 
+/// Makes this session analyse and plan the statements anew that hold a query of the user's: its columns
+/// are not what they were.
+pub fn forget_plans_of_queries() {
+    if let Ok(objects) = objects() {
+        for function in objects.query_by_name {
+            catalog::forget_plans_with(function);
+        }
+    }
+}
+
 /// What the current role may run of a text that a view or a plan holds.
 ///
 /// # Errors
