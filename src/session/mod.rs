@@ -316,6 +316,7 @@ fn open_instance(
     {
         return Ok((spec, Arc::clone(engine)));
     }
+    close_broken();
     // The old one goes first: two instances at once would double the memory.
     SESSION.with_borrow_mut(|slot| slot.as_mut().map(|s| s.instances.remove(key)));
     let (mut own, timezone) = (spec.clone(), timezone());
@@ -357,6 +358,27 @@ fn close_all() {
             session.instances.clear();
         }
     });
+}
+
+/// Closes the instances that an INTERNAL error has broken. DuckDB leaves the transactions in their lakes'
+/// catalogs open, with their locks, so these sessions are ended here.
+fn close_broken() {
+    let broken: Vec<_> = SESSION.with_borrow_mut(|slot| {
+        let Some(session) = slot else { return vec![] };
+        let is_broken = |instance: &RoleInstance| instance.engine.instance().is_broken();
+        let broken = session.instances.values().filter(|instance| is_broken(instance));
+        let broken = broken.map(|instance| Arc::clone(&instance.engine)).collect();
+        session.instances.retain(|_, instance| !is_broken(instance));
+        broken
+    });
+    for engine in broken {
+        // Over a Unix socket it cannot be told whose a connection is; others may be in a transaction.
+        if transaction::is_open_beside(&engine) {
+            engine.instance().cut_own_catalogs_off();
+        } else {
+            engine.instance().cut_catalogs_off();
+        }
+    }
 }
 
 /// PostgreSQL's current time zone.

@@ -326,6 +326,12 @@ pub fn is_open() -> bool {
     OPEN.with_borrow(|all| !all.is_empty())
 }
 
+/// Whether a transaction of another instance is open.
+#[must_use]
+pub fn is_open_beside(engine: &Arc<Engine>) -> bool {
+    OPEN.with_borrow(|all| all.iter().any(|open| !Arc::ptr_eq(&open.engine, engine)))
+}
+
 thread_local! {
     /// The session's instances are to be closed when the transaction ends.
     static FORGET: Cell<bool> = const { Cell::new(false) };
@@ -605,6 +611,7 @@ fn end(aborted: bool) {
         }
         in_background(open.transaction);
     }
+    super::close_broken();
     if FORGET.take() {
         super::close_all();
     }
