@@ -31,6 +31,7 @@ use pgrx::pg_sys;
 use crate::error::{Error, Result, is_unanswered_commit};
 use crate::guc::Limits;
 use crate::lake::table::WriteCheck;
+use crate::pg::file_mode::ForOthersToRead;
 use crate::pg::{acl, callbacks, memory, progress, wait};
 
 pub use engine::{Description, Engine, Entry, TextRow};
@@ -771,6 +772,7 @@ pub fn execute(sql: &str, arguments: Vec<Value>) -> Result<i64> {
     let at_once = lake.is_none();
     let own = Arc::clone(&engine);
     let message = sql.to_ascii_lowercase().contains("set_commit_message");
+    let _mode = ForOthersToRead::new();
     let changed = changed_by(move |control| {
         let rows = own.execute(&source, control, &sql, &arguments, &timezone, measured)?;
         match &source {
