@@ -14,6 +14,7 @@
 //! and `duckdb.query_changes`. [`crate::lake::reader`] turns `read_parquet('…', option => …)` and its kin into DuckDB SQL.
 
 mod convert;
+mod identity;
 mod input;
 mod raw;
 mod travel;
@@ -55,16 +56,21 @@ unsafe extern "C-unwind" fn post_parse_analyze(
 ) {
     // SAFETY: the analysed query is ours to change at this point.
     unsafe {
-        convert_analyzed(query);
+        convert_analyzed(query, jstate);
         hook::prev_post_parse_analyze(pstate, query, jstate);
     }
 }
 
 #[pgrx::pg_guard]
-unsafe extern "C-unwind" fn convert_analyzed(query: *mut pg_sys::Query) {
+unsafe extern "C-unwind" fn convert_analyzed(
+    query: *mut pg_sys::Query,
+    jumble: *mut pg_sys::JumbleState,
+) {
     // SAFETY: by contract of the hook.
     unsafe {
-        report(convert::query(query));
+        if report(convert::query(query)) {
+            identity::distinguish(query, jumble);
+        }
         row_type::restore();
     }
 }
