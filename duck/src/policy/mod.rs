@@ -471,7 +471,7 @@ pub fn check_listing(connection: &Connection, policy: &Policy, pattern: &str) ->
     Ok(())
 }
 
-pub use execute::check_execute;
+pub use execute::{check_execute, is_export};
 pub use lakes::{admit, check_target, prepare_write};
 pub use views::READS_THE_PAST;
 use views::check_views;
