@@ -51,6 +51,37 @@ impl Error {
         self
     }
 
+    /// For errors that PostgreSQL shows with a line of the statement and a mark at the literal: in place of
+    /// DuckDB's own such line the words at which it points.
+    #[must_use]
+    pub fn without_second_line(mut self) -> Self {
+        const MOST: usize = 40;
+        if let Some(words) = &mut self.0.detail
+            && let Some(at) = words.rfind("\n\nLINE ")
+            && let [line, mark] = words[at + 2..].lines().collect::<Vec<_>>()[..]
+            && mark.trim_start() == "^"
+        {
+            let place: String = line.chars().skip(mark.chars().count() - 1).collect();
+            let more = if place.chars().count() > MOST { "…" } else { "" };
+            let place: String = place.chars().take(MOST).collect();
+            words.truncate(at);
+            if !place.trim().is_empty() {
+                words.push_str(&format!("\nIt is at: {place}{more}"));
+            }
+        }
+        self
+    }
+
+    /// The table that DuckDB does not have.
+    #[must_use]
+    pub fn missing_table(&self) -> Option<&str> {
+        if self.0.sqlstate != SqlState::ERRCODE_UNDEFINED_TABLE {
+            return None;
+        }
+        let words = self.0.detail.as_deref()?.strip_prefix("Table with name ")?;
+        words.split_once(" does not exist").map(|(name, _)| name.trim_matches('"'))
+    }
+
     /// The DETAIL quotes something that was read: see [`Self::without_quotes`].
     #[must_use]
     pub fn quoting(mut self) -> Self {
@@ -194,6 +225,26 @@ impl Error {
     }
 }
 
+/// Whatever RUST_BACKTRACE is in the server's environment: a backtrace, with the server's paths in it, is
+/// nothing that a client's DETAIL has to hold. Rust's library looks at the environment at the first
+/// capture only.
+///
+/// # Safety
+/// Called from `_PG_init`, while the process has one thread.
+pub unsafe fn turn_backtraces_off() {
+    const LIBRARY: &str = "RUST_LIB_BACKTRACE";
+    let before = std::env::var_os(LIBRARY);
+    // SAFETY: by contract, nobody else reads or writes the environment.
+    unsafe {
+        std::env::set_var(LIBRARY, "0");
+        drop(std::backtrace::Backtrace::capture());
+        match before {
+            Some(value) => std::env::set_var(LIBRARY, value),
+            None => std::env::remove_var(LIBRARY),
+        }
+    }
+}
+
 /// Reports the error of `result`, if any. For boundaries.
 pub fn report<T>(result: Result<T>) -> T {
     match result {
@@ -236,6 +287,7 @@ impl From<duck::Error> for Error {
 
 impl Error {
     fn told(error: duck::Error) -> Self {
+        let error = without_vain_advice(&error);
         if let Some((sqlstate, message)) = own_words(error.message()) {
             return Self::new(sqlstate, message);
         }
@@ -274,6 +326,11 @@ impl Error {
             _ if error.message().contains("canceling statement due to lock timeout") => report
                 .detail(error.message())
                 .hint("Another session holds a lock in the catalog. The server's option lock_timeout says how long to wait."),
+            _ if error.message().contains("requires the extension httpfs") => {
+                report.detail(error.message()).hint(
+                    "A server of type s3, gcs, r2 or http with a user mapping brings what reads such paths.",
+                )
+            }
             _ if error.message().contains("SSL peer certificate") => report
                 .detail(error.message())
                 .hint("Give the server's option ca_cert_file the authority that signed it."),
@@ -296,6 +353,33 @@ impl From<duck::server::OptionError> for Error {
             None => report,
         }
     }
+}
+
+/// DuckDB's advice that nobody can follow here: extensions are not installed by statements, and
+/// what DuckDB's own catalog happens to have is not what was meant.
+fn without_vain_advice(error: &duck::Error) -> duck::Error {
+    const INSTALL: &str = "\n\nPlease try installing and loading the ";
+    const MEANT: &str = "\nDid you mean \"";
+    const PLACE: &str = "\n\nLINE ";
+    let mut text = error.message().to_owned();
+    if let Some(start) = text.find(INSTALL) {
+        let end = text[start..].find(PLACE).map_or(text.len(), |at| start + at);
+        text.replace_range(start..end, "");
+    }
+    if text.starts_with("Table with name")
+        && let Some(start) = text.find(MEANT)
+    {
+        let end = text[start + 1..].find('\n').map_or(text.len(), |at| start + 1 + at);
+        let name = text[start + MEANT.len()..end].to_ascii_lowercase();
+        let system = ["duckdb_", "pg_", "sqlite_", "pragma_", "information_schema."];
+        let tables = ["tables", "columns", "views", "schemata"];
+        if system.iter().any(|prefix| name.starts_with(prefix))
+            || tables.iter().any(|table| name.starts_with(&format!("{table}\"")))
+        {
+            text.replace_range(start..end, "");
+        }
+    }
+    duck::Error::new(error.kind(), text)
 }
 
 /// The SQLSTATEs that a message of our own SQL may name. Whoever writes DuckDB SQL can raise such a

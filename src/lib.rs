@@ -30,6 +30,7 @@ compile_error!("pg_pond turns panics into errors and needs panic = \"unwind\"");
 pub unsafe extern "C-unwind" fn _PG_init() {
     // SAFETY: PostgreSQL calls this once per process, in the main thread.
     unsafe {
+        error::turn_backtraces_off();
         guc::init();
         pg::callbacks::register_invalidation();
         pg::progress::init();

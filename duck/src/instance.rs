@@ -136,7 +136,12 @@ impl Instance {
     /// Cuts the connections to the catalogs of its lakes off, so that whatever waits for one of them
     /// returns with an error; says how many there were. DuckDB makes new ones.
     pub fn cut_catalogs_off(&self) -> usize {
-        self.catalogs.get().map_or(0, Catalogs::cut_off)
+        self.catalogs.get().map_or(0, |catalogs| catalogs.cut_off(true))
+    }
+
+    /// As [`Self::cut_catalogs_off`], but only those that are known to be this instance's.
+    pub fn cut_own_catalogs_off(&self) -> usize {
+        self.catalogs.get().map_or(0, |catalogs| catalogs.cut_off(false))
     }
 
     /// Notes whether a transaction that has not ended has changed a lake.

@@ -33,18 +33,18 @@ pub(crate) struct Catalogs {
 }
 
 impl Catalogs {
-    /// Shuts the sockets down, and says how many that were. Over Unix sockets these may be other
-    /// instances' too: they connect again.
-    pub(crate) fn cut_off(&self) -> usize {
+    /// Shuts the sockets down, and says how many that were. Unix sockets, if these are meant too, may be
+    /// other instances': they connect again.
+    pub(crate) fn cut_off(&self, unix: bool) -> usize {
         let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return 0 };
         entries
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse::<RawFd>().ok())
-            .filter(|fd| self.cut_off_one(*fd))
+            .filter(|fd| self.cut_off_one(*fd, unix))
             .count()
     }
 
-    fn cut_off_one(&self, fd: RawFd) -> bool {
+    fn cut_off_one(&self, fd: RawFd, unix: bool) -> bool {
         // The duplicate stays what it is, whatever other threads make of the number meanwhile.
         // SAFETY: plain system call on any number; the result is checked.
         let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) };
@@ -53,18 +53,18 @@ impl Catalogs {
         }
         // SAFETY: fresh, and owned by nobody else.
         let copy = unsafe { OwnedFd::from_raw_fd(copy) };
-        if !self.is_ours(&copy) {
+        if !self.is_ours(&copy, unix) {
             return false;
         }
         // SAFETY: a live descriptor of a socket.
         unsafe { libc::shutdown(copy.as_raw_fd(), libc::SHUT_RDWR) == 0 }
     }
 
-    fn is_ours(&self, socket: &OwnedFd) -> bool {
+    fn is_ours(&self, socket: &OwnedFd, unix: bool) -> bool {
         if user_timeout(socket) == Some(self.mark) {
             return true;
         }
-        if self.unix.is_empty() {
+        if !unix || self.unix.is_empty() {
             return false;
         }
         // SAFETY: borrowed: only its peer is asked for, which fails for what is no Unix socket.
@@ -122,7 +122,7 @@ mod tests {
         assert_ne!(mark, another);
         set_user_timeout(&own, mark);
         set_user_timeout(&other, another);
-        assert_eq!(Catalogs { mark, unix: vec![] }.cut_off(), 1);
+        assert_eq!(Catalogs { mark, unix: vec![] }.cut_off(true), 1);
         assert_eq!(own.read(&mut [0]).unwrap(), 0);
         for left in [other, plain] {
             left.set_nonblocking(true).unwrap();
@@ -137,9 +137,10 @@ mod tests {
         let _listener = UnixListener::bind(&path).unwrap();
         let mut stream = UnixStream::connect(&path).unwrap();
         let elsewhere = Catalogs { mark: next_mark(), unix: vec!["/nowhere".into()] };
-        assert_eq!(elsewhere.cut_off(), 0);
+        assert_eq!(elsewhere.cut_off(true), 0);
         let here = Catalogs { mark: next_mark(), unix: vec![path.clone()] };
-        assert_eq!(here.cut_off(), 1);
+        assert_eq!(here.cut_off(false), 0);
+        assert_eq!(here.cut_off(true), 1);
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
         std::fs::remove_file(path).unwrap();
     }

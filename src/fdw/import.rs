@@ -45,6 +45,14 @@ pub unsafe extern "C-unwind" fn import_foreign_schema(
     }
 }
 
+/// Says which tables of LIMIT TO there are none of. PostgreSQL and its own wrapper say nothing.
+pub fn warn_of_missing(wanted: &[String], found: &[&str], place: &str) {
+    for name in wanted.iter().filter(|name| !found.contains(&name.as_str())) {
+        let message = format!("there is no table \"{name}\" in \"{place}\" to import");
+        ereport!(PgLogLevel::WARNING, PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE, message);
+    }
+}
+
 struct Import {
     server: catalog::Server,
     spec: ServerSpec,
@@ -100,6 +108,10 @@ impl Import {
             _ => true,
         });
         let listed: Vec<_> = listed.collect();
+        if self.list_type == ListType::FDW_IMPORT_SCHEMA_LIMIT_TO {
+            let found: Vec<&str> = listed.iter().map(|(name, _)| name.as_str()).collect();
+            warn_of_missing(&self.list, &found, &self.prefix);
+        }
         self.check_number(listed.len())?;
         listed.iter().map(|(name, found)| self.command(name, found)).collect()
     }

@@ -8,7 +8,7 @@ use duck::{Value, quote};
 use pgrx::pg_sys::{self, ImportForeignSchemaType as ListType};
 use pgrx::prelude::*;
 
-use super::import::{column_definitions, identifier, literal};
+use super::import::{column_definitions, identifier, literal, warn_of_missing};
 use crate::error::{Error, Result};
 use crate::lake::columns;
 use crate::lake::origin::{LakeRelation, Moment};
@@ -75,7 +75,11 @@ pub unsafe fn commands(
         ListType::FDW_IMPORT_SCHEMA_EXCEPT => !list.contains(name),
         _ => true,
     };
-    let found = listing(&server, &schema, wanted)?.relations;
+    let Listing { relations: found, left_out } = listing(&server, &schema, wanted)?;
+    if list_type == ListType::FDW_IMPORT_SCHEMA_LIMIT_TO {
+        let names = found.iter().map(|relation| &relation.name).chain(&left_out);
+        warn_of_missing(&list, &names.map(String::as_str).collect::<Vec<_>>(), &schema);
+    }
     remember_comments(&local, &found);
     Ok(found.iter().map(|relation| create(&server, &schema, None, relation)).collect())
 }

@@ -162,7 +162,15 @@ fn check_server(oid: pg_sys::Oid) -> Result<()> {
 /// Checks a lake and its storage; returns the roles whose privileges its maker needs.
 fn check_lake(server: &catalog::Server, role: pg_sys::Oid) -> Result<&'static [&'static str]> {
     let lake = LakeSpec::new(&server.name, &borrowed(&server.options), &[])?;
-    if let Some(name) = lake.storage_name() {
+    if let Some(name) = lake.storage_name()
+        && catalog::server_by_name(name).is_none()
+    {
+        // pg_dump knows of no order among servers. Each use of the lake looks at its storage again.
+        pgrx::notice!(
+            "server \"{name}\", the storage of server \"{}\", does not exist yet",
+            server.name
+        );
+    } else if let Some(name) = lake.storage_name() {
         let storage = session::storage_of(server, name)?;
         // With it comes the use of the keys that roles have for it.
         if !acl::may_use_server(storage.oid, role) {

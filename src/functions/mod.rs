@@ -117,8 +117,11 @@ pub extern "C" fn pg_finfo_duckdb_execute() -> *const pg_sys::Pg_finfo_record {
 unsafe fn execute(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<i64>> {
     // SAFETY: by contract.
     unsafe {
-        pg_sys::PreventCommandIfReadOnly(c"duckdb.execute()".as_ptr());
         let Some((sql, values)) = parameter::of_call(fcinfo)? else { return Ok(None) };
+        // As PostgreSQL allows COPY … TO.
+        if !duck::policy::is_export(&sql) {
+            pg_sys::PreventCommandIfReadOnly(c"duckdb.execute()".as_ptr());
+        }
         session::execute(&sql, values).map(Some)
     }
 }

@@ -458,6 +458,35 @@ pub unsafe fn relation_exists(name: *mut pg_sys::RangeVar) -> bool {
     }
 }
 
+/// The relation of a name without quotes, `schema.name` or one of the search path's, if there is one.
+#[must_use]
+pub fn visible_relation(name: &str) -> Option<pg_sys::Oid> {
+    let in_server = |name: &str| CString::new(encoding::utf8_to_server(name).into_owned()).ok();
+    // SAFETY: look-ups by NUL-terminated names, which may find nothing.
+    let found = unsafe {
+        match name.split_once('.') {
+            None => pg_sys::RelnameGetRelid(in_server(name)?.as_ptr()),
+            Some((schema, name)) => {
+                let schema = pg_sys::get_namespace_oid(in_server(schema)?.as_ptr(), true);
+                pg_sys::get_relname_relid(in_server(name)?.as_ptr(), schema)
+            }
+        }
+    };
+    (found != pg_sys::InvalidOid).then_some(found)
+}
+
+/// Makes this session analyse and plan all cached statements anew that call a function.
+pub fn forget_plans_with(function: pg_sys::Oid) {
+    let cache = pg_sys::SysCacheIdentifier::PROCOID as i32;
+    let none = pg_sys::Datum::null();
+    // SAFETY: what a change of the function by another session would cause.
+    unsafe {
+        let key = pg_sys::Datum::from(function);
+        let hash = pg_sys::GetSysCacheHashValue(cache, key, none, none, none);
+        pg_sys::CallSyscacheCallbacks(cache, hash);
+    }
+}
+
 /// Whether an enum has this label, which is in the server's encoding.
 #[must_use]
 pub fn is_enum_label(oid: pg_sys::Oid, label: &CStr) -> bool {

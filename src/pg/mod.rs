@@ -8,6 +8,7 @@ pub mod call;
 pub mod callbacks;
 pub mod catalog;
 pub mod encoding;
+pub mod file_mode;
 pub mod hook;
 pub mod input;
 pub mod memory;

@@ -232,7 +232,13 @@ pub unsafe fn constant(node: *mut pg_sys::Node) -> Option<Constant> {
 unsafe fn find_call(parsed: *mut pg_sys::List, location: i32) -> Option<Call> {
     // SAFETY: by contract.
     unsafe {
+        // The walker knows no utility statements, which may stand beside the one that is meant.
+        let holds = |statement: &*mut pg_sys::RawStmt| {
+            let (start, length) = ((**statement).stmt_location, (**statement).stmt_len);
+            start <= location && (length == 0 || location < start.saturating_add(length))
+        };
         nodes::items::<pg_sys::RawStmt>(parsed)
+            .filter(holds)
             .find_map(|statement| find_in_statement((*statement).stmt, location))
     }
 }

@@ -13,21 +13,23 @@ use crate::pg::catalog::Objects;
 use crate::pg::{encoding, nodes};
 use crate::session::access;
 
-/// Converts the query and all its parts in place. Converting twice does nothing.
+/// Converts the query and all its parts in place, and says whether there may have been something of
+/// ours in it. Converting twice does nothing.
 ///
 /// # Safety
 /// `query` is an analysed query that may be changed.
-pub unsafe fn query(query: *mut pg_sys::Query) -> Result<()> {
+pub unsafe fn query(query: *mut pg_sys::Query) -> Result<bool> {
     // SAFETY: by contract.
     unsafe {
         // The common case first: nothing of ours, at the cost of a walk only.
         if !mentions_row_type(query) {
-            return Ok(());
+            return Ok(false);
         }
         let Some(objects) = Objects::get() else {
-            return Ok(());
+            return Ok(false);
         };
-        tree(query.cast(), &objects)
+        tree(query.cast(), &objects)?;
+        Ok(true)
     }
 }
 

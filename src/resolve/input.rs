@@ -84,7 +84,8 @@ pub fn describe(
 ) -> Result<Described> {
     let unbounded = arguments.iter().any(|argument| holds_decimal(&argument.logical_type()));
     let session::Description { columns, parameters } =
-        session::describe(acl::current_role(), sql, arguments, entry)?;
+        session::describe(acl::current_role(), sql, arguments, entry)
+            .map_err(Error::without_second_line)?;
     if columns.len() > MOST_COLUMNS {
         return Err(Error::new(
             PgSqlErrorCode::ERRCODE_TOO_MANY_COLUMNS,

@@ -14,16 +14,21 @@
 //! and `duckdb.query_changes`. [`crate::lake::reader`] turns `read_parquet('…', option => …)` and its kin into DuckDB SQL.
 
 mod convert;
+mod identity;
 mod input;
 mod raw;
 mod travel;
 
+use std::ffi::CStr;
+
 use pgrx::pg_sys;
+use pgrx::pg_sys::NodeTag as Tag;
 
 use crate::error::report;
 use crate::pg::callbacks::{self, Event};
-use crate::pg::{hook, row_type};
+use crate::pg::{hook, nodes, row_type};
 use crate::pushdown;
+use crate::session;
 
 /// Sets the hooks.
 ///
@@ -51,16 +56,21 @@ unsafe extern "C-unwind" fn post_parse_analyze(
 ) {
     // SAFETY: the analysed query is ours to change at this point.
     unsafe {
-        convert_analyzed(query);
+        convert_analyzed(query, jstate);
         hook::prev_post_parse_analyze(pstate, query, jstate);
     }
 }
 
 #[pgrx::pg_guard]
-unsafe extern "C-unwind" fn convert_analyzed(query: *mut pg_sys::Query) {
+unsafe extern "C-unwind" fn convert_analyzed(
+    query: *mut pg_sys::Query,
+    jumble: *mut pg_sys::JumbleState,
+) {
     // SAFETY: by contract of the hook.
     unsafe {
-        report(convert::query(query));
+        if report(convert::query(query)) {
+            identity::distinguish(query, jumble);
+        }
         row_type::restore();
     }
 }
@@ -76,6 +86,9 @@ unsafe extern "C-unwind" fn process_utility(
     completion: *mut pg_sys::QueryCompletion,
 ) {
     let mut read_only_tree = read_only_tree;
+    // Asked before it runs: it may be gone afterwards.
+    // SAFETY: by contract of the hook.
+    let forgets = unsafe { forgets_the_session((*statement).utilityStmt) };
     // SAFETY: the statement is live; a tree that is read-only is copied before it is changed.
     unsafe {
         let statement = rewrite_utility(statement, &raw mut read_only_tree);
@@ -91,7 +104,36 @@ unsafe extern "C-unwind" fn process_utility(
         );
         // Inner statements may have been analysed without the hook.
         restore_columns();
+        if forgets {
+            forget_session();
+        }
     }
+}
+
+/// Whether a statement gives the session to somebody else: what a pooler sends between its clients.
+///
+/// # Safety
+/// `statement` is a live node or NULL.
+unsafe fn forgets_the_session(statement: *mut pg_sys::Node) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let discard = nodes::cast::<pg_sys::DiscardStmt>(statement, Tag::T_DiscardStmt);
+        if let Some(discard) = discard {
+            let target = (*discard).target;
+            return target == pg_sys::DiscardMode::DISCARD_ALL
+                || target == pg_sys::DiscardMode::DISCARD_TEMP;
+        }
+        let set = nodes::cast::<pg_sys::VariableSetStmt>(statement, Tag::T_VariableSetStmt);
+        set.is_some_and(|set| {
+            let name = (*set).name;
+            !name.is_null() && CStr::from_ptr(name) == c"session_authorization"
+        })
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn forget_session() {
+    session::forget();
 }
 
 #[pgrx::pg_guard]

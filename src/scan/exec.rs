@@ -3,8 +3,8 @@
 use std::ffi::CStr;
 use std::sync::Arc;
 
-use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
+use pgrx::{PgSqlErrorCode as SqlState, pg_sys};
 
 use super::batch::Batch;
 use super::drift;
@@ -566,6 +566,14 @@ impl ScanState {
     /// `node` is this scan's node.
     unsafe fn recover(&mut self, error: Error, node: *mut pg_sys::ScanState) -> Result<()> {
         let error = session::access::discreet(error, self.role, &self.entry);
+        let may_be_changed = error.is_duckdbs_own()
+            || error.sqlstate() == SqlState::ERRCODE_DATATYPE_MISMATCH
+            || error.sqlstate() == SqlState::ERRCODE_UNDEFINED_COLUMN;
+        if may_be_changed && self.plan.holds_queries() {
+            // The files may have other columns than they had: a prepared statement would fail for ever. It is
+            // analysed anew next time.
+            session::access::forget_plans_of_queries();
+        }
         if self.has_rows || self.plan.modify.is_some() {
             return Err(error);
         }

@@ -45,6 +45,18 @@ pub struct Shipped {
     pub columns: Vec<(String, u32, i32)>,
 }
 
+impl ScanPlan {
+    /// Whether the columns of a query of the user's, found out when the statement was analysed, are
+    /// part of the plan.
+    #[must_use]
+    pub fn holds_queries(&self) -> bool {
+        match &self.source {
+            Source::Call { by_name } => *by_name,
+            Source::Tables(tables) => tables.queries,
+        }
+    }
+}
+
 impl Tables {
     #[must_use]
     pub fn server_oids(&self) -> Vec<pg_sys::Oid> {

@@ -64,6 +64,16 @@ pub fn entry_for_reader(name: &str) -> Result<Entry> {
     if may { Ok(Entry::Readers(vec![name.to_owned()])) } else { Err(permission_denied(name)) }
 }
 
+/// Makes this session analyse and plan the statements anew that hold a query of the user's: its columns
+/// are not what they were.
+pub fn forget_plans_of_queries() {
+    if let Ok(objects) = objects() {
+        for function in objects.query_by_name {
+            catalog::forget_plans_with(function);
+        }
+    }
+}
+
 /// What the current role may run of a text that a view or a plan holds.
 ///
 /// # Errors
@@ -113,6 +123,19 @@ fn may_see_all(role: pg_sys::Oid, entry: &Entry) -> bool {
             Entry::Tables(servers, _) => spec::are_usable(asker, servers).unwrap_or(false),
             Entry::Query | Entry::Readers(_) | Entry::QueryAndTables(_) => role == current,
         }
+}
+
+/// A table that DuckDB does not have may be one of PostgreSQL's.
+#[must_use]
+pub fn explain_missing(error: Error, role: pg_sys::Oid) -> Error {
+    let relation = error.missing_table().and_then(catalog::visible_relation);
+    match relation {
+        Some(relation) if acl::may_select(relation, role) => error.hint(
+            "PostgreSQL has a table of that name, which DuckDB's queries do not see. Join it outside of the \
+             function, or query foreign tables in plain SQL.",
+        ),
+        _ => error,
+    }
 }
 
 /// A path outside of the role's locations may lie in the location of a server that the role lacks

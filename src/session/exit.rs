@@ -5,6 +5,7 @@
 //! libraries whose threads are still running.
 
 use std::cell::RefCell;
+use std::os::unix::fs::DirBuilderExt;
 
 use pgrx::pg_sys;
 
@@ -63,6 +64,11 @@ pub fn register() {
 pub fn own_temp_directory(prefix: String) -> String {
     TEMP_DIRECTORIES.with_borrow_mut(|directories| {
         let own = format!("{prefix}.{}", directories.len() + 1);
+        // DuckDB's own would be open to all while something is written for others to read. The default
+        // place lies in the data directory. Where it cannot be made, DuckDB says so when it needs it.
+        if !crate::guc::limits().temp_directory.is_empty() {
+            let _ = std::fs::DirBuilder::new().mode(0o700).create(&own);
+        }
         directories.push(own.clone());
         own
     })

@@ -34,6 +34,7 @@ use pgrx::pg_sys;
 use crate::error::{Error, Result, is_unanswered_commit};
 use crate::guc::Limits;
 use crate::lake::table::WriteCheck;
+use crate::pg::file_mode::ForOthersToRead;
 use crate::pg::{acl, callbacks, memory, progress, wait};
 
 pub use engine::{Description, Engine, Entry, TextRow};
@@ -374,6 +375,7 @@ fn open_instance(
     {
         return Ok((spec, Arc::clone(engine)));
     }
+    close_broken();
     // The old one goes first: two instances at once would double the memory.
     SESSION.with_borrow_mut(|slot| slot.as_mut().map(|s| s.instances.remove(key)));
     let (mut own, timezone) = (spec.clone(), timezone::current_or_none());
@@ -397,6 +399,45 @@ pub fn recycle() -> bool {
         session.instances.retain(|key, _| key.role != role);
         session.instances.len() < before
     })
+}
+
+/// Closes all instances of the session: who has it next finds nothing of what was made in them. While
+/// the transaction uses one, that waits for its end.
+pub fn forget() {
+    if transaction::is_open() {
+        transaction::forget_at_end();
+    } else {
+        close_all();
+    }
+}
+
+fn close_all() {
+    SESSION.with_borrow_mut(|slot| {
+        if let Some(session) = slot {
+            session.instances.clear();
+        }
+    });
+}
+
+/// Closes the instances that an INTERNAL error has broken. DuckDB leaves the transactions in their lakes'
+/// catalogs open, with their locks, so these sessions are ended here.
+fn close_broken() {
+    let broken: Vec<_> = SESSION.with_borrow_mut(|slot| {
+        let Some(session) = slot else { return vec![] };
+        let is_broken = |instance: &RoleInstance| instance.engine.instance().is_broken();
+        let broken = session.instances.values().filter(|instance| is_broken(instance));
+        let broken = broken.map(|instance| Arc::clone(&instance.engine)).collect();
+        session.instances.retain(|_, instance| !is_broken(instance));
+        broken
+    });
+    for engine in broken {
+        // Over a Unix socket it cannot be told whose a connection is; others may be in a transaction.
+        if transaction::is_open_beside(&engine) {
+            engine.instance().cut_own_catalogs_off();
+        } else {
+            engine.instance().cut_catalogs_off();
+        }
+    }
 }
 
 /// How long a commit may go on after somebody has asked it to end, and how long it may take to return
@@ -488,7 +529,8 @@ pub fn describe(
 
 /// An error as whoever gave the statement is told of it.
 fn told(error: Error, role: pg_sys::Oid, entry: &Entry) -> Error {
-    access::explain_outside(access::discreet(error, role, entry), role)
+    let error = access::explain_outside(error, role);
+    access::discreet(access::explain_missing(error, role), role, entry)
 }
 
 /// A statement around a query, which writes the query's rows to a lake.
@@ -792,6 +834,7 @@ pub fn execute(sql: &str, arguments: Vec<Value>) -> Result<i64> {
     let at_once = lake.is_none();
     let own = Arc::clone(&engine);
     let message = sql.to_ascii_lowercase().contains("set_commit_message");
+    let _mode = ForOthersToRead::new();
     let changed = changed_by(move |control| {
         let rows = own.execute(&source, control, &sql, &arguments, &timezone, measured)?;
         match &source {

@@ -378,7 +378,8 @@ pub fn lake(role: pg_sys::Oid, oid: pg_sys::Oid) -> Result<LakeSpec> {
     }
     let Some(name) = lake.storage_name() else { return Ok(lake) };
     let storage = storage_of(&server, name)?;
-    // Whose keys for the storage are used, the owner of the lake decides.
+    // Whose keys for the storage are used, the owner of the lake decides, who may have lost the right to it,
+    // or may have named a storage that somebody else has made since.
     if !acl::may_use_server(storage.oid, server.owner) {
         return Err(Error::new(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,

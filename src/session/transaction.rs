@@ -24,6 +24,7 @@ use super::{Engine, parts, wait_for_commit};
 use crate::error::{Error, Result, is_of_a_catalog, report};
 use crate::guc;
 use crate::pg::callbacks::{self, Event};
+use crate::pg::file_mode::ForOthersToRead;
 use crate::pg::{acl, nodes};
 
 /// The transaction of one instance.
@@ -285,6 +286,9 @@ pub fn begin_write_of(
     }
     let before = with(engine, |open| open.writes.as_ref().map(|before| before.last)).flatten();
     before.map_or(Ok(()), |before| write.check_after(before, lake))?;
+    WRITTEN.with_borrow_mut(|mode| {
+        mode.get_or_insert_with(ForOthersToRead::new);
+    });
     // SAFETY: reads the transaction's state.
     let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
     with(engine, |open| {
@@ -318,6 +322,33 @@ pub fn check_at_once(lake: &str, command: &CStr) -> Result<()> {
         return Write::Deletion.check_after(Write::Change, lake);
     }
     Ok(())
+}
+
+/// Whether PostgreSQL's transaction has used a lake.
+#[must_use]
+pub fn is_open() -> bool {
+    OPEN.with_borrow(|all| !all.is_empty())
+}
+
+/// Whether a transaction of another instance is open.
+#[must_use]
+pub fn is_open_beside(engine: &Arc<Engine>) -> bool {
+    OPEN.with_borrow(|all| all.iter().any(|open| !Arc::ptr_eq(&open.engine, engine)))
+}
+
+thread_local! {
+    /// The session's instances are to be closed when the transaction ends.
+    static FORGET: Cell<bool> = const { Cell::new(false) };
+}
+
+thread_local! {
+    /// The files of a local lake are other clients' too: from the first write to the transaction's end.
+    static WRITTEN: RefCell<Option<ForOthersToRead>> = const { RefCell::new(None) };
+}
+
+/// Closes the session's instances when the transaction ends, however it does.
+pub fn forget_at_end() {
+    FORGET.set(true);
 }
 
 /// Whether PostgreSQL's transaction has written to a lake.
@@ -584,6 +615,7 @@ pub(super) fn commit_message(lake: &str) -> String {
 /// What is still open has only read, or is to be undone.
 fn end(aborted: bool) {
     stop_holding(!aborted);
+    WRITTEN.take();
     for open in OPEN.take() {
         if aborted {
             open.scans.iter().for_each(Remote::cancel);
@@ -593,6 +625,10 @@ fn end(aborted: bool) {
             open.engine.note_unreachable();
         }
         in_background(open.transaction);
+    }
+    super::close_broken();
+    if FORGET.take() {
+        super::close_all();
     }
 }
 

@@ -263,6 +263,7 @@ class Cluster:
         self.sandbox = sandbox
         self.directory = directory
         self.data = directory / "data"
+        self.environment = {}
         self.log = directory / "log"
         owner = sandbox.data_directory.stat()
         self._owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.getuid() == 0 else {}
@@ -292,7 +293,7 @@ class Cluster:
             # Not through a pipe: the server would keep it open.
             with open(self.directory / "pg_ctl.out", "w") as out:
                 command = [str(self.sandbox.bindir / "pg_ctl"), "-D", str(self.data), "-l", str(self.log), "-w", "-t", "60", "start"]
-                env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+                env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **self.environment}
                 subprocess.run(command, stdout=out, stderr=out, check=True, cwd=self.directory, env=env, **self._owner)
         except subprocess.CalledProcessError:
             raise AssertionError(self.log.read_text()[-3000:]) from None

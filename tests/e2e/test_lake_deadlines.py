@@ -58,10 +58,10 @@ def test_the_end_of_a_commit_whose_catalog_does_not_answer(lake, connect, su, en
     table = f"{made.name}.t"
     writer = connect()
     writer.execute("CREATE TEMP TABLE heap (a int)")
-    if end == "statement_timeout":
-        writer.execute("SET statement_timeout = '500ms'")
     writer.execute("BEGIN; INSERT INTO heap VALUES (1)")
     execute(writer, f"INSERT INTO {table} VALUES (1)")
+    if end == "statement_timeout":
+        writer.execute("SET LOCAL statement_timeout = '500ms'")
     with stopped(catalog, database):
         committing = Background(writer, "COMMIT")
         time.sleep(0.5)
@@ -84,7 +84,6 @@ def test_the_end_of_a_commit_whose_catalog_does_not_answer(lake, connect, su, en
         allowed = {"cancel": ("57014", "08007"), "terminate": ("57P01", "08007"), "statement_timeout": ("57014", "08007")}
         assert committing.error.sqlstate in allowed.get(end, (None, "08007")), words(committing.error)
         if end in ("cancel", "statement_timeout"):
-            writer.execute("SET statement_timeout = 0")
             assert writer.execute("SELECT count(*) FROM heap").fetchone() == (0,)
     # Nothing of it is there, and the session goes on.
     again = writer if end in ("cancel", "statement_timeout") else connect()
@@ -164,3 +163,33 @@ def test_a_catalogs_statement_timeout_is_an_option(connect, su, lakes):
         assert sqlstate_of(connect(), "SELECT * FROM duckdb.query('FROM patient.t') q") is not None
         assert time.monotonic() - started < PROMPT_S
         catalog.execute("ROLLBACK")
+
+
+def test_instances_that_an_error_has_broken_leave_no_session_in_the_catalog(connect, su, role, lakes):
+    """DuckLake breaks its instance at a table of inlined rows that the catalog's user may not read."""
+    made = lakes.make("breaking", local=True)
+    meta, reader = made.place["metadata_schema"], role("SUPERUSER")
+    account = f"{reader}_account"
+    execute(su, "CREATE TABLE breaking.old AS SELECT 1::BIGINT AS id")
+    with lakes.catalog_connection() as catalog:
+        catalog.execute(
+            f"CREATE ROLE {account} LOGIN PASSWORD '{account}'; GRANT USAGE ON SCHEMA {meta} TO {account}; "
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA {meta} TO {account}"
+        )
+        su.execute(f"CREATE USER MAPPING FOR {reader} SERVER breaking OPTIONS (user '{account}', password '{account}')")
+        execute(su, "CREATE TABLE breaking.newer AS SELECT 2::BIGINT AS id")
+        conn = connect(reader)
+
+        def sessions():
+            return [state for (state,) in catalog.execute("SELECT state FROM pg_stat_activity WHERE usename = %s", (account,))]
+
+        for begin in ("SELECT 1", "BEGIN", "SELECT 1", "BEGIN", "SELECT 1"):
+            conn.execute(begin)
+            assert sqlstate_of(conn, "SELECT * FROM duckdb.query('FROM breaking.newer') q") == "42501"
+            conn.execute("ROLLBACK")
+            eventually(lambda: sessions() == [])
+        assert query(conn, "FROM breaking.old") == [(1,)]
+        eventually(lambda: not any(state.startswith("idle in transaction") for state in sessions()))
+        assert len(sessions()) < 5
+        conn.close()
+        catalog.execute(f"DROP OWNED BY {account}; DROP ROLE {account}")

@@ -72,6 +72,26 @@ pub fn check_execute(
     Ok(rebuilt)
 }
 
+/// Whether a statement writes files and nothing else: `COPY … TO …`.
+#[must_use]
+pub fn is_export(sql: &str) -> bool {
+    let Ok(tokens) = tokens(sql) else { return false };
+    let end = tokens.iter().rposition(|token| !token.is_symbol(';')).map_or(0, |last| last + 1);
+    let Some((first, rest)) = tokens[..end].split_first() else { return false };
+    let mut depth = 0_usize;
+    let direction = rest.iter().find(|token| {
+        if token.is_symbol('(') {
+            depth += 1;
+        } else if token.is_symbol(')') {
+            depth = depth.saturating_sub(1);
+        }
+        depth == 0 && (token.is_word("to") || token.is_word("from"))
+    });
+    first.is_word("copy")
+        && direction.is_some_and(|word| word.is_word("to"))
+        && !rest.iter().any(|token| token.is_symbol(';'))
+}
+
 impl Outer<'_> {
     fn create(&mut self) -> Result<String> {
         let replace = self.word("or");

@@ -282,6 +282,37 @@ pub fn is_shipped(table: &str) -> bool {
     start.is_some_and(|start| start.eq_ignore_ascii_case(super::SHIPPED_PREFIX))
 }
 
+/// Whether a name is that of a view of PostgreSQL's that DuckDB has no counterpart of (as of 1.5.5; what
+/// a later one has stays out of reach).
+pub fn is_of_postgresql_only(name: &str) -> bool {
+    const OF_DUCKDB: &[&str] = &[
+        "pg_am",
+        "pg_attrdef",
+        "pg_attribute",
+        "pg_class",
+        "pg_collation",
+        "pg_constraint",
+        "pg_database",
+        "pg_depend",
+        "pg_description",
+        "pg_enum",
+        "pg_index",
+        "pg_indexes",
+        "pg_namespace",
+        "pg_prepared_statements",
+        "pg_proc",
+        "pg_sequence",
+        "pg_sequences",
+        "pg_settings",
+        "pg_tables",
+        "pg_tablespace",
+        "pg_type",
+        "pg_views",
+    ];
+    let name = name.to_ascii_lowercase();
+    name.starts_with("pg_") && !OF_DUCKDB.contains(&name.as_str())
+}
+
 /// Views that every instance has, and whether an ordinary role may read them; `None` for a name
 /// that is none of them.
 pub fn system_view(name: &str) -> Option<bool> {

@@ -515,7 +515,7 @@ pub fn check_listing(connection: &Connection, policy: &Policy, pattern: &str) ->
     Ok(())
 }
 
-pub use execute::check_execute;
+pub use execute::{check_execute, is_export};
 pub use lakes::{admit, check_target, prepare_write};
 pub use planned::{Expected, Functions, RelationName, TableCall, check_planned};
 pub use views::READS_THE_PAST;

@@ -307,6 +307,12 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
         let hidden = part("catalog_name").or(part("schema_name")).is_some_and(is_metadata)
             || part("catalog_name").is_some_and(|c| functions::system_view(c) == Some(false))
             || part("schema_name").is_some_and(|s| functions::system_view(s) == Some(false));
+        if self.policy.sandboxed && !hidden && functions::is_of_postgresql_only(table) {
+            return Err(Error::new(
+                ErrorKind::Catalog,
+                format!("Table with name {table} does not exist!"),
+            ));
+        }
         if self.policy.sandboxed && (hidden || functions::system_view(table) == Some(false)) {
             return Err(not_allowed(format!("permission denied for relation \"{full}\"")));
         }

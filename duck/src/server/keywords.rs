@@ -24,6 +24,8 @@ pub enum ValueKind {
     Word,
     /// A whole number, 0 or more.
     Number,
+    /// A port, or a list of them as libpq takes it, one for each host.
+    Ports,
     /// Names from a list, separated by semicolons.
     Chain(&'static [&'static str]),
     /// A JSON object of header names and values.
@@ -63,6 +65,8 @@ const SECRET: Keyword = Keyword { catalogs: MAPPING, sensitive: true, ..BASE };
 const LAKE: Keyword = Keyword { server_types: &[Ducklake], in_secret: false, ..BASE };
 /// libpq's, "Database Connection Control Functions".
 const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+const SESSION_ATTRS: &[&str] =
+    &["any", "read-write", "read-only", "primary", "standby", "prefer-standby"];
 const CHAIN: &[&str] = &["config", "env", "instance", "process", "sso", "sts", "web_identity"];
 
 /// All options, in the order in which hints list them.
@@ -111,8 +115,9 @@ pub const KEYWORDS: &[Keyword] = &[
     Keyword { name: "external_id", superuser: true, ..BASE },
     Keyword { name: "catalog", kind: ValueKind::Choice(&["postgres", "sqlite", "duckdb"]), ..LAKE },
     Keyword { name: "host", ..LAKE },
-    Keyword { name: "port", kind: ValueKind::Number, ..LAKE },
+    Keyword { name: "port", kind: ValueKind::Ports, ..LAKE },
     Keyword { name: "dbname", ..LAKE },
+    Keyword { name: "target_session_attrs", kind: ValueKind::Choice(SESSION_ATTRS), ..LAKE },
     Keyword { name: "sslmode", kind: ValueKind::Choice(SSL_MODES), ..LAKE },
     Keyword { name: "sslrootcert", kind: ValueKind::AbsolutePath, superuser: true, ..LAKE },
     Keyword { name: "connect_timeout", kind: ValueKind::Number, ..LAKE },

@@ -116,7 +116,9 @@ impl LakeSpec {
                 "catalog" => kind = value,
                 "path" => path = Some(text()),
                 "host" | "port" | "dbname" => postgres.place.push((keyword.name, text())),
-                "sslmode" | "sslrootcert" => postgres.further.push((keyword.name, text())),
+                "sslmode" | "sslrootcert" | "target_session_attrs" => {
+                    postgres.further.push((keyword.name, text()))
+                }
                 "connect_timeout" => connect_timeout = value,
                 "lock_timeout" => lake.lock_timeout_ms = text(),
                 "statement_timeout" => lake.statement_timeout_ms = Some(text()),

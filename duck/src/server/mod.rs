@@ -259,6 +259,8 @@ fn check_value(
         ValueKind::Word => Err(wrong("it must be letters, digits, \"-\" and \"_\"")),
         ValueKind::Number if value.parse::<u32>().is_ok() => Ok(()),
         ValueKind::Number => Err(wrong("it must be a whole number")),
+        ValueKind::Ports if value.split(',').all(|port| port.parse::<u16>().is_ok()) => Ok(()),
+        ValueKind::Ports => Err(wrong("it must be a port, or a list of ports with commas")),
         ValueKind::HostPort if is_host_port(value) => Ok(()),
         ValueKind::HostPort => Err(wrong("it must be host or host:port, without http://")),
         ValueKind::AbsolutePath | ValueKind::PlainPath => {
