@@ -9,7 +9,7 @@ use pgrx::pg_sys::{self, ImportForeignSchemaType as ListType};
 use pgrx::prelude::*;
 
 use super::import_lake;
-use super::table::{check_source, describe};
+use super::table::{check_source, describe, formats};
 use crate::error::{Error, Result, report};
 use crate::lake::columns;
 use crate::lake::layout::{self, Found};
@@ -222,10 +222,14 @@ impl Import {
     fn command(&self, name: &str, found: &Found) -> Result<String> {
         let described = self.describe(found)?;
         let columns = column_definitions(&described);
+        let origin = Origin::Files(self.source(found)?);
+        let detected = formats(&origin, &self.server, &described)?;
+        let detected = detected.into_iter().map(|(name, format)| (name.to_owned(), format));
         let options: Vec<_> = self
             .options(found)?
-            .iter()
-            .map(|(name, value)| format!("{} {}", identifier(name), literal(value)))
+            .into_iter()
+            .chain(detected)
+            .map(|(name, value)| format!("{} {}", identifier(&name), literal(&value)))
             .collect();
         Ok(format!(
             "CREATE FOREIGN TABLE {} ({}) SERVER {} OPTIONS ({})",

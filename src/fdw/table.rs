@@ -7,12 +7,15 @@ use pgrx::prelude::*;
 use super::{analyze, estimate, import, import_lake, modify};
 use crate::error::{Error, Result, report};
 use crate::lake::columns;
-use crate::lake::options::Source;
+use crate::lake::options::{Format, Source};
 use crate::lake::origin::Origin;
+use crate::lake::reader::Reader;
+use crate::pg::parse::Constant;
 use crate::pg::{acl, catalog, encoding, memory, nodes, spi};
 use crate::pushdown;
 use crate::scan;
 use crate::session::{self, Entry};
+use duck::quote;
 
 /// `duckdb.fdw_handler() RETURNS fdw_handler`.
 #[unsafe(no_mangle)]
@@ -164,9 +167,19 @@ unsafe fn complete(statement: *mut pg_sys::CreateForeignTableStmt) -> Result<()>
             && (*base).ofTypename.is_null();
         if infer {
             let columns = describe(&origin, &server)?;
+            let formats = formats(&origin, &server, &columns)?;
             // The current context is gone when the event trigger returns.
             let context = pg_sys::GetMemoryChunkContext(statement.cast());
             (*base).tableElts = memory::in_context(context, || definitions(&columns));
+            (*statement).options = memory::in_context(context, || {
+                let mut options = (*statement).options;
+                for (name, format) in &formats {
+                    let value = nodes::server_string_node(format);
+                    let option = pg_sys::makeDefElem(nodes::palloc_str(name), value, -1);
+                    options = pg_sys::lappend(options, option.cast());
+                }
+                options
+            });
         }
     }
     Ok(())
@@ -207,9 +220,56 @@ pub fn check_source(source: &Source, server: &catalog::Server) -> Result<()> {
 /// # Errors
 /// DuckDB's, for what cannot be read.
 pub fn describe(origin: &Origin, server: &catalog::Server) -> Result<Vec<duck::Column>> {
-    let sql = format!("SELECT * FROM {}", origin.from_item()?);
+    let iso = Constant::Text("iso".into());
+    let call = match origin.files() {
+        // DuckDB guesses other dates by a sample, and does not tell the format. They stay text.
+        Some(source) if source.format == Format::Json => source.call(&[("dateformat", &iso)])?,
+        _ => origin.from_item()?,
+    };
+    let sql = format!("SELECT * FROM {call}");
     let entry = Entry::Tables(vec![server.oid]);
     Ok(session::describe(acl::current_role(), &sql, vec![], entry)?.columns)
+}
+
+/// The options that say in which formats DuckDB has found a CSV file's dates and times, where these are
+/// not ISO 8601: written down, since another sample might mean another order of day and month.
+///
+/// # Errors
+/// DuckDB's.
+pub fn formats(
+    origin: &Origin,
+    server: &catalog::Server,
+    described: &[duck::Column],
+) -> Result<Vec<(&'static str, String)>> {
+    use duck::LogicalType as Type;
+    let Some(source) = origin.files().filter(|source| source.format == Format::Csv) else {
+        return Ok(vec![]);
+    };
+    let moments = [Type::Date, Type::Timestamp, Type::TimestampTz];
+    if !described.iter().any(|column| moments.contains(&column.logical_type)) {
+        return Ok(vec![]);
+    }
+    let entry = Entry::Tables(vec![server.oid]);
+    let ask = |sql: &str| session::ask(acl::current_role(), sql, entry.clone(), None);
+    let mut path = source.paths.first().cloned().unwrap_or_default();
+    if path.contains(['*', '?', '[']) {
+        let pattern = quote::literal(&path);
+        let files = ask(&format!("SELECT file FROM glob({pattern}) ORDER BY file LIMIT 1"))?;
+        let first = files.and_then(|rows| rows.into_iter().flatten().flatten().next());
+        path = first.unwrap_or(path);
+    }
+    let options: Vec<_> =
+        source.options.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    let arguments = Reader::arguments(&[path], &options)?;
+    let rows = ask(&format!("SELECT DateFormat, TimestampFormat FROM sniff_csv{arguments}"))?;
+    let found = rows.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let formats = ["dateformat", "timestampformat"].into_iter().zip(found);
+    Ok(formats
+        .filter_map(|(name, format)| Some((name, format?)))
+        .filter(|(name, format)| {
+            !source.has(name) && !format.is_empty() && !format.starts_with("%Y-%m-%d")
+        })
+        .collect())
 }
 
 /// The column definitions for what the files hold, in CurrentMemoryContext.

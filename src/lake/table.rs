@@ -14,6 +14,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use super::hidden::{executed, hidden, is_plain};
 use super::options::{Format, Source};
 use super::origin::Origin;
+use super::text;
 use crate::error::{Error, Result};
 use crate::pg::catalog::{self, Attribute};
 use crate::pg::nodes;
@@ -145,9 +146,16 @@ impl LakeTable {
             let head = shown.strip_suffix(')').unwrap_or(&shown);
             return Ok(format!("{head}{})", hidden(", can_have_nan = true")));
         }
-        if source.has("types") || source.has("columns") || may_have_folders(source) {
+        if !reads_texts(source) {
             return Ok(shown);
         }
+        // Rows are lost where DuckDB begins at the line from which a file looks like a table of other
+        // columns (1.5.5). It does not where it has to find a column; a mere count takes the first.
+        let columns = || self.columns.iter().flatten();
+        let first = columns().find(|column| column.read_type(source).is_some());
+        let first = first.map(|column| column.attribute.number);
+        let none = source.format == Format::Csv && !numbers.iter().any(|number| *number > 0);
+        let numbers = if none { first.as_slice() } else { numbers };
         let types = self.declared_types(source, numbers);
         let further = match (source.format, &types) {
             (Format::Csv, Some((types, _))) => ("types", types),
@@ -173,7 +181,7 @@ impl LakeTable {
             !(source.has("filename") && column.file_name.eq_ignore_ascii_case("filename"))
         });
         let types: Vec<_> =
-            in_files.map(|column| (column.file_name.clone(), column.read_type())).collect();
+            in_files.map(|column| (column.file_name.clone(), column.read_type(source))).collect();
         let all = types.iter().all(|(_, read)| read.is_some());
         let fields = types
             .into_iter()
@@ -195,6 +203,13 @@ impl LakeTable {
         Ok(format!("SELECT * FROM {}", executed(&call)))
     }
 
+    /// The columns' names in the files, quoted.
+    #[must_use]
+    pub fn names(&self) -> String {
+        let columns = self.columns.iter().flatten();
+        columns.map(|column| quote::identifier(&column.file_name)).collect::<Vec<_>>().join(", ")
+    }
+
     /// The first column that `sql` uses and that is not as the table says, given the columns that
     /// the files have: 42703 or, if `types` count, 42804.
     #[must_use]
@@ -204,7 +219,9 @@ impl LakeTable {
             let name = &column.attribute.name;
             let in_files = found.iter().find(|c| c.name.eq_ignore_ascii_case(&column.file_name));
             match in_files {
-                Some(in_files) if !types || column.takes(&in_files.logical_type) => None,
+                Some(in_files) if !types || column.takes(&self.origin, &in_files.logical_type) => {
+                    None
+                }
                 Some(in_files) => Some(Error::new(
                     PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
                     self.mismatch(column) + &in_files.logical_type.to_string(),
@@ -288,6 +305,15 @@ impl LakeTable {
                 catalog::type_name(attribute.type_oid, attribute.typmod)
             ))
             .hint("Declare it with at most 38 digits, or without precision."));
+        }
+        if let Some(source) = self.origin.files()
+            && !(source.has("filename") && column.file_name.eq_ignore_ascii_case("filename"))
+            && let Some((before, after)) = column.parsed(source, name)
+        {
+            if !is_plain(name) {
+                return Err(Error::not_supported("a name holds a control character"));
+            }
+            return Ok(format!("{}{name}{}", hidden(&before), hidden(&after)));
         }
         let Some(check) = Check::of(oid, typmod) else {
             parameter::duck_type(attribute.type_oid, attribute.typmod).map_err(|_| {
@@ -430,6 +456,15 @@ pub fn held_to_type(name: &str, oid: pg_sys::Oid, typmod: i32, what: &str) -> Re
     Ok(format!("{}{name}{}", hidden(&before), hidden(&after)))
 }
 
+/// Whether columns are read as text, whose types are the table's: not where the user says the types,
+/// or where names of folders may be columns.
+fn reads_texts(source: &Source) -> bool {
+    matches!(source.format, Format::Csv | Format::Json)
+        && !source.has("types")
+        && !source.has("columns")
+        && !may_have_folders(source)
+}
+
 /// Whether DuckDB may find columns in the names of folders.
 fn may_have_folders(source: &Source) -> bool {
     let told = source.options.iter().find(|(name, _)| name == "hive_partitioning");
@@ -473,7 +508,10 @@ fn listed(origin: &Origin, missing: &str, found: &[Column]) -> String {
 impl LakeColumn {
     /// The DuckDB type by which files without types are read; `None` for types that only the
     /// values decide.
-    fn read_type(&self) -> Option<String> {
+    fn read_type(&self, source: &Source) -> Option<String> {
+        if self.parsed(source, "").is_some() {
+            return Some("VARCHAR".into());
+        }
         let (oid, typmod) = base_type(self.attribute.type_oid, self.attribute.typmod);
         if oid == pg_sys::BYTEAOID {
             return Some("BLOB".into());
@@ -487,8 +525,33 @@ impl LakeColumn {
         }
     }
 
+    /// What stands before and behind the column's `name` where the reader gives it as text; `None` where the reader
+    /// itself makes the value: of types that only it knows, and by options that say how.
+    fn parsed(&self, source: &Source, name: &str) -> Option<(String, String)> {
+        let (oid, typmod) = base_type(self.attribute.type_oid, self.attribute.typmod);
+        let told = |options: &[&str]| options.iter().any(|option| source.has(option));
+        let by_option = match oid {
+            pg_sys::DATEOID => told(&["dateformat"]),
+            pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => told(&["timestampformat"]),
+            pg_sys::INT2OID
+            | pg_sys::INT4OID
+            | pg_sys::INT8OID
+            | pg_sys::FLOAT4OID
+            | pg_sys::FLOAT8OID
+            | pg_sys::NUMERICOID => told(&["decimal_separator", "thousands"]),
+            _ => false,
+        };
+        if !reads_texts(source) || by_option {
+            return None;
+        }
+        text::parsed(name, oid, typmod, source.format == Format::Json)
+    }
+
     /// Whether the column takes values of a type that a file has.
-    fn takes(&self, found: &LogicalType) -> bool {
+    fn takes(&self, origin: &Origin, found: &LogicalType) -> bool {
+        if origin.files().is_some_and(|source| self.parsed(source, "").is_some()) {
+            return *found == LogicalType::Varchar;
+        }
         let (oid, typmod) = base_type(self.attribute.type_oid, self.attribute.typmod);
         match Check::of(oid, typmod) {
             Some(check) => check.takes(&found.to_string()),
