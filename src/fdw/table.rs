@@ -165,6 +165,12 @@ unsafe fn complete(statement: *mut pg_sys::CreateForeignTableStmt) -> Result<()>
             && (*base).inhRelations.is_null()
             && (*base).partbound.is_null()
             && (*base).ofTypename.is_null();
+        if let Origin::Files(source) = &origin
+            && source.format == Format::Json
+            && !infer
+        {
+            name_keys(statement, &origin, &server);
+        }
         if infer {
             let columns = describe(&origin, &server)?;
             let formats = formats(&origin, &server, &columns)?;
@@ -183,6 +189,47 @@ unsafe fn complete(statement: *mut pg_sys::CreateForeignTableStmt) -> Result<()>
         }
     }
     Ok(())
+}
+
+/// Gives columns whose names differ from a key of JSON files in case only that key as their option
+/// `column_name`: DuckDB's reader looks for exactly the names that it is given. Files that cannot be
+/// read now are looked at when the table is read, and then by the names as they are.
+///
+/// # Safety
+/// `statement` is live and may be changed.
+unsafe fn name_keys(
+    statement: *mut pg_sys::CreateForeignTableStmt,
+    origin: &Origin,
+    server: &catalog::Server,
+) {
+    let found = match describe(origin, server) {
+        Ok(found) => found,
+        Err(error) => {
+            pgrx::debug1!("the keys of the files are not known: {}", error.message());
+            return;
+        }
+    };
+    // SAFETY: by contract; the current context is gone when the event trigger returns.
+    unsafe {
+        let context = pg_sys::GetMemoryChunkContext(statement.cast());
+        for element in nodes::items::<pg_sys::Node>((*statement).base.tableElts) {
+            let Some(column) = nodes::cast::<pg_sys::ColumnDef>(element, Tag::T_ColumnDef) else {
+                continue;
+            };
+            let name = encoding::server_to_utf8((*column).colname);
+            let named = catalog::def_elements((*column).fdwoptions);
+            let mut alike = found.iter().filter(|key| key.name.eq_ignore_ascii_case(&name));
+            let (Some(key), None) = (alike.next(), alike.next()) else { continue };
+            if key.name == name || named.iter().any(|(option, _)| option == "column_name") {
+                continue;
+            }
+            (*column).fdwoptions = memory::in_context(context, || {
+                let value = nodes::server_string_node(&key.name);
+                let option = pg_sys::makeDefElem(nodes::palloc_str("column_name"), value, -1);
+                pg_sys::lappend((*column).fdwoptions, option.cast())
+            });
+        }
+    }
 }
 
 /// Whether the current role may make a table of this on this server.
@@ -231,8 +278,9 @@ pub fn describe(origin: &Origin, server: &catalog::Server) -> Result<Vec<duck::C
     Ok(session::describe(acl::current_role(), &sql, vec![], entry)?.columns)
 }
 
-/// The options that say in which formats DuckDB has found a CSV file's dates and times, where these are
-/// not ISO 8601: written down, since another sample might mean another order of day and month.
+/// The options that say what DuckDB has found out and columns do not tell: the formats of a CSV file's
+/// dates and times that are not ISO 8601, since another sample might mean another order of day and
+/// month; the types of a JSON file with lists of lists.
 ///
 /// # Errors
 /// DuckDB's.
@@ -242,9 +290,25 @@ pub fn formats(
     described: &[duck::Column],
 ) -> Result<Vec<(&'static str, String)>> {
     use duck::LogicalType as Type;
-    let Some(source) = origin.files().filter(|source| source.format == Format::Csv) else {
+    let Some(source) = origin.files() else { return Ok(vec![]) };
+    if source.format == Format::Json {
+        // PostgreSQL's arrays do not tell their dimensions.
+        let nested = |column: &duck::Column| match &column.logical_type {
+            Type::List(inner) => matches!(**inner, Type::List(_)),
+            _ => false,
+        };
+        if source.has("columns") || !described.iter().any(nested) {
+            return Ok(vec![]);
+        }
+        let types = described.iter().map(|column| {
+            (column.name.clone(), serde_json::Value::String(column.logical_type.to_string()))
+        });
+        let types: serde_json::Map<_, _> = types.collect();
+        return Ok(vec![("columns", serde_json::Value::Object(types).to_string())]);
+    }
+    if source.format != Format::Csv {
         return Ok(vec![]);
-    };
+    }
     let moments = [Type::Date, Type::Timestamp, Type::TimestampTz];
     if !described.iter().any(|column| moments.contains(&column.logical_type)) {
         return Ok(vec![]);

@@ -146,13 +146,13 @@ impl LakeTable {
             let head = shown.strip_suffix(')').unwrap_or(&shown);
             return Ok(format!("{head}{})", hidden(", can_have_nan = true")));
         }
-        if !reads_texts(source) {
+        if !self.reads_texts(source) {
             return Ok(shown);
         }
         // Rows are lost where DuckDB begins at the line from which a file looks like a table of other
         // columns (1.5.5). It does not where it has to find a column; a mere count takes the first.
         let columns = || self.columns.iter().flatten();
-        let first = columns().find(|column| column.read_type(source).is_some());
+        let first = columns().find(|column| self.read_type(column, source).is_some());
         let first = first.map(|column| column.attribute.number);
         let none = source.format == Format::Csv && !numbers.iter().any(|number| *number > 0);
         let numbers = if none { first.as_slice() } else { numbers };
@@ -180,8 +180,9 @@ impl LakeTable {
         let in_files = used.filter(|column| {
             !(source.has("filename") && column.file_name.eq_ignore_ascii_case("filename"))
         });
-        let types: Vec<_> =
-            in_files.map(|column| (column.file_name.clone(), column.read_type(source))).collect();
+        let types: Vec<_> = in_files
+            .map(|column| (column.file_name.clone(), self.read_type(column, source)))
+            .collect();
         let all = types.iter().all(|(_, read)| read.is_some());
         let fields = types
             .into_iter()
@@ -219,9 +220,7 @@ impl LakeTable {
             let name = &column.attribute.name;
             let in_files = found.iter().find(|c| c.name.eq_ignore_ascii_case(&column.file_name));
             match in_files {
-                Some(in_files) if !types || column.takes(&self.origin, &in_files.logical_type) => {
-                    None
-                }
+                Some(in_files) if !types || self.takes(column, &in_files.logical_type) => None,
                 Some(in_files) => Some(Error::new(
                     PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
                     self.mismatch(column) + &in_files.logical_type.to_string(),
@@ -308,7 +307,7 @@ impl LakeTable {
         }
         if let Some(source) = self.origin.files()
             && !(source.has("filename") && column.file_name.eq_ignore_ascii_case("filename"))
-            && let Some((before, after)) = column.parsed(source, name)
+            && let Some((before, after)) = self.parsed(column, source, name)
         {
             if !is_plain(name) {
                 return Err(Error::not_supported("a name holds a control character"));
@@ -456,15 +455,6 @@ pub fn held_to_type(name: &str, oid: pg_sys::Oid, typmod: i32, what: &str) -> Re
     Ok(format!("{}{name}{}", hidden(&before), hidden(&after)))
 }
 
-/// Whether columns are read as text, whose types are the table's: not where the user says the types,
-/// or where names of folders may be columns.
-fn reads_texts(source: &Source) -> bool {
-    matches!(source.format, Format::Csv | Format::Json)
-        && !source.has("types")
-        && !source.has("columns")
-        && !may_have_folders(source)
-}
-
 /// Whether DuckDB may find columns in the names of folders.
 fn may_have_folders(source: &Source) -> bool {
     let told = source.options.iter().find(|(name, _)| name == "hive_partitioning");
@@ -505,14 +495,14 @@ fn listed(origin: &Origin, missing: &str, found: &[Column]) -> String {
     }
 }
 
-impl LakeColumn {
+impl LakeTable {
     /// The DuckDB type by which files without types are read; `None` for types that only the
     /// values decide.
-    fn read_type(&self, source: &Source) -> Option<String> {
-        if self.parsed(source, "").is_some() {
+    fn read_type(&self, column: &LakeColumn, source: &Source) -> Option<String> {
+        if self.parsed(column, source, "").is_some() {
             return Some("VARCHAR".into());
         }
-        let (oid, typmod) = base_type(self.attribute.type_oid, self.attribute.typmod);
+        let (oid, typmod) = base_type(column.attribute.type_oid, column.attribute.typmod);
         if oid == pg_sys::BYTEAOID {
             return Some("BLOB".into());
         }
@@ -525,10 +515,39 @@ impl LakeColumn {
         }
     }
 
+    /// Whether columns are read as text, whose types are the table's: not where the user says the types,
+    /// where names of folders may be columns, or where DuckDB has made what JSON tells by itself.
+    fn reads_texts(&self, source: &Source) -> bool {
+        match source.format {
+            Format::Csv => {}
+            Format::Json if !self.is_made_of_json() => {}
+            _ => return false,
+        }
+        !source.has("types") && !source.has("columns") && !may_have_folders(source)
+    }
+
+    /// Whether a column has a name that is no key: DuckDB calls keys that differ in case only `id` and
+    /// `ID_1`, and an empty one `C0`. Or whether it is a list of moments, whose offsets DuckDB heeds
+    /// only where it has found the type.
+    fn is_made_of_json(&self) -> bool {
+        let columns = || self.columns.iter().flatten();
+        columns().any(|column| {
+            let name = &column.file_name;
+            let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            let numbered = name.rsplit_once('_').filter(|(_, number)| digits(number));
+            let is_second = numbered.is_some_and(|(first, _)| {
+                columns().any(|other| other.file_name.eq_ignore_ascii_case(first))
+            });
+            let is_empty = name.strip_prefix('C').is_some_and(digits);
+            let moments = [pg_sys::TIMESTAMPARRAYOID, pg_sys::TIMESTAMPTZARRAYOID];
+            is_second || is_empty || moments.contains(&column.attribute.type_oid)
+        })
+    }
+
     /// What stands before and behind the column's `name` where the reader gives it as text; `None` where the reader
     /// itself makes the value: of types that only it knows, and by options that say how.
-    fn parsed(&self, source: &Source, name: &str) -> Option<(String, String)> {
-        let (oid, typmod) = base_type(self.attribute.type_oid, self.attribute.typmod);
+    fn parsed(&self, column: &LakeColumn, source: &Source, name: &str) -> Option<(String, String)> {
+        let (oid, typmod) = base_type(column.attribute.type_oid, column.attribute.typmod);
         let told = |options: &[&str]| options.iter().any(|option| source.has(option));
         let by_option = match oid {
             pg_sys::DATEOID => told(&["dateformat"]),
@@ -541,18 +560,18 @@ impl LakeColumn {
             | pg_sys::NUMERICOID => told(&["decimal_separator", "thousands"]),
             _ => false,
         };
-        if !reads_texts(source) || by_option {
+        if !self.reads_texts(source) || by_option {
             return None;
         }
         text::parsed(name, oid, typmod, source.format == Format::Json)
     }
 
     /// Whether the column takes values of a type that a file has.
-    fn takes(&self, origin: &Origin, found: &LogicalType) -> bool {
-        if origin.files().is_some_and(|source| self.parsed(source, "").is_some()) {
+    fn takes(&self, column: &LakeColumn, found: &LogicalType) -> bool {
+        if self.origin.files().is_some_and(|source| self.parsed(column, source, "").is_some()) {
             return *found == LogicalType::Varchar;
         }
-        let (oid, typmod) = base_type(self.attribute.type_oid, self.attribute.typmod);
+        let (oid, typmod) = base_type(column.attribute.type_oid, column.attribute.typmod);
         match Check::of(oid, typmod) {
             Some(check) => check.takes(&found.to_string()),
             None => types::becomes("", found, oid),
