@@ -312,6 +312,7 @@ impl LakeTable {
             if !is_plain(name) {
                 return Err(Error::not_supported("a name holds a control character"));
             }
+            let (before, after) = rounded(oid, typmod, before, after);
             return Ok(format!("{}{name}{}", hidden(&before), hidden(&after)));
         }
         let Some(check) = Check::of(oid, typmod) else {
@@ -331,8 +332,53 @@ impl LakeTable {
             return Err(Error::not_supported("a name holds a control character"));
         }
         let (before, after) = check.around(name, &message);
+        let (before, after) = rounded(oid, typmod, before, after);
         Ok(format!("{}{name}{}", hidden(&before), hidden(&after)))
     }
+}
+
+/// Whether values of the type may have fewer digits of a second than six.
+#[must_use]
+pub fn has_precision(oid: pg_sys::Oid) -> bool {
+    [pg_sys::TIMEOID, pg_sys::TIMETZOID, pg_sys::TIMESTAMPOID, pg_sys::TIMESTAMPTZOID]
+        .contains(&oid)
+}
+
+/// What stands before and behind a column of such a type, with its values rounded as PostgreSQL
+/// rounds them: halves away from zero, which is the year 2000.
+fn rounded(oid: pg_sys::Oid, typmod: i32, before: String, after: String) -> (String, String) {
+    const YEAR_2000: i64 = 946_684_800_000_000;
+    let Some(scale) = u32::try_from(typmod)
+        .ok()
+        .filter(|digits| has_precision(oid) && *digits < 6)
+        .and_then(|digits| 10_i64.checked_pow(6 - digits))
+    else {
+        return (before, after);
+    };
+    let half = scale / 2;
+    let moment = |make: &str| {
+        let since = format!("(epoch_us(v) - {YEAR_2000})");
+        format!(
+            "CASE WHEN v IS NULL OR NOT isfinite(v) THEN v ELSE {make}({YEAR_2000} + \
+             sign({since}) * ((abs({since}) + {half}) // {scale} * {scale})) END"
+        )
+    };
+    let sum = format!("((epoch_us(v) + {half}) // {scale} * {scale})");
+    let time = format!(
+        "CASE WHEN {sum} = 86400000000 THEN TIME '24:00:00' \
+         ELSE CAST(TIME '00:00:00' + to_microseconds({sum}) AS TIME) END"
+    );
+    let value = match oid {
+        pg_sys::TIMESTAMPOID => moment("make_timestamp"),
+        pg_sys::TIMESTAMPTZOID => moment("make_timestamptz"),
+        pg_sys::TIMEOID => time,
+        // What DuckDB writes for one, with its time rounded.
+        _ => format!(
+            "CAST(list_transform([CAST(v AS TIME)], lambda v: {time})[1] || \
+             regexp_extract(CAST(v AS VARCHAR), '[-+].*$') AS TIME WITH TIME ZONE)"
+        ),
+    };
+    (format!("list_transform([{before}"), format!("{after}], lambda v: {value})[1]"))
 }
 
 /// Looks at the columns that a lake's table has before it is written to.
@@ -607,6 +653,8 @@ struct Check {
     cast: Option<String>,
     /// A char(n) is padded to its length.
     padded: Option<i32>,
+    /// Names of types whose values the cast may round: taken where casting back gives the same.
+    if_equal: Vec<&'static str>,
 }
 
 const INTEGERS: [&str; 10] = [
@@ -634,6 +682,7 @@ impl Check {
                 like: vec![],
                 cast: Some(cast.into()),
                 padded: None,
+                if_equal: vec![],
             })
         };
         match type_oid {
@@ -647,7 +696,9 @@ impl Check {
             pg_sys::FLOAT8OID => {
                 let mut types = INTEGERS[..6].to_vec();
                 types.extend(["FLOAT", "DOUBLE"]);
-                exact(&types, "DOUBLE")
+                let mut check = exact(&types, "DOUBLE")?;
+                check.if_equal = INTEGERS[6..].to_vec();
+                Some(check)
             }
             pg_sys::NUMERICOID => Some(Self::numeric(typmod)),
             pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID => Some(Self {
@@ -655,6 +706,7 @@ impl Check {
                 like: vec!["ENUM(%".into()],
                 cast: Some("VARCHAR".into()),
                 padded: (type_oid == pg_sys::BPCHAROID && typmod > 4).then_some(typmod - 4),
+                if_equal: vec![],
             }),
             pg_sys::JSONOID => exact(&["JSON"], "JSON"),
             // There is no cast from GEOMETRY to BLOB; the values are the same bytes to us.
@@ -663,6 +715,7 @@ impl Check {
                 like: vec!["GEOMETRY%".into()],
                 cast: None,
                 padded: None,
+                if_equal: vec![],
             }),
             pg_sys::UUIDOID => exact(&["UUID"], "UUID"),
             pg_sys::DATEOID => exact(&["DATE"], "DATE"),
@@ -682,6 +735,7 @@ impl Check {
                 like: vec!["ENUM(%".into()],
                 cast: Some("VARCHAR".into()),
                 padded: None,
+                if_equal: vec![],
             }),
             _ => None,
         }
@@ -693,7 +747,10 @@ impl Check {
             Some((start, end)) => name.starts_with(start) && name.ends_with(end),
             None => name == pattern,
         };
-        self.exact.contains(&name) || name == NULL || self.like.iter().any(like)
+        self.exact.contains(&name)
+            || self.if_equal.contains(&name)
+            || name == NULL
+            || self.like.iter().any(like)
     }
 
     /// numeric(p,s) takes integers, and decimals with no more digits behind the point; without
@@ -705,12 +762,14 @@ impl Check {
                 like: (0..=scale).map(|scale| format!("DECIMAL(%,{scale})")).collect(),
                 cast: Some(format!("DECIMAL({width},{scale})")),
                 padded: None,
+                if_equal: vec!["DOUBLE"],
             },
             _ => Self {
                 exact: vec!["UBIGINT", "HUGEINT", "UHUGEINT", "BIGNUM"],
                 like: vec!["DECIMAL(%".into()],
                 cast: None,
                 padded: None,
+                if_equal: vec![],
             },
         }
     }
@@ -724,7 +783,26 @@ impl Check {
         tests.extend(likes);
         let message = quote::literal(message);
         let mut before = format!("CASE WHEN {} THEN ", tests.join(" OR "));
-        let mut after = format!(" ELSE error({message} || typeof({name})) END");
+        let mut after = String::new();
+        if let Some(cast) = self.cast.as_ref().filter(|_| !self.if_equal.is_empty()) {
+            let types: Vec<_> = self.if_equal.iter().map(|name| quote::literal(name)).collect();
+            let of = |wider: &str| {
+                format!(
+                    "TRY_CAST(TRY_CAST({name} AS {cast}) AS {wider}) \
+                     IS NOT DISTINCT FROM TRY_CAST({name} AS {wider})"
+                )
+            };
+            let same = if cast == "DOUBLE" { of("HUGEINT") } else { of("DOUBLE") };
+            let range = quote::literal(&format!(
+                "pg_pond 22003 a value cannot be held exactly by type {cast}: "
+            ));
+            after.push_str(&format!(
+                " WHEN typeof({name}) IN ({}) THEN CASE WHEN {same} THEN {name} \
+                 ELSE error({range} || {name}) END",
+                types.join(", ")
+            ));
+        }
+        after.push_str(&format!(" ELSE error({message} || typeof({name})) END"));
         if let Some(cast) = &self.cast {
             before = format!("CAST({before}");
             after = format!("{after} AS {cast})");
