@@ -9,7 +9,7 @@ use pgrx::pg_sys::{self, ImportForeignSchemaType as ListType};
 use pgrx::prelude::*;
 
 use super::import_lake;
-use super::table::{check_source, describe, formats};
+use super::table::{check_source, describe, formats, note_renamed};
 use crate::error::{Error, Result, report};
 use crate::lake::columns;
 use crate::lake::layout::{self, Found};
@@ -243,7 +243,9 @@ impl Import {
 
 /// The definitions of columns that files or a lake's table have, under PostgreSQL's names.
 pub fn column_definitions(described: &[duck::Column]) -> Vec<String> {
-    let columns = columns::row_columns(described).into_iter().zip(described);
+    let columns = columns::table_columns(described);
+    note_renamed(&columns, described);
+    let columns = columns.into_iter().zip(described);
     columns
         .map(|(column, found)| {
             let option = if column.name == found.name {

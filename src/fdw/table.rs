@@ -11,6 +11,7 @@ use crate::lake::options::{Format, Source};
 use crate::lake::origin::Origin;
 use crate::lake::reader::Reader;
 use crate::pg::parse::Constant;
+use crate::pg::row_type::RowColumn;
 use crate::pg::{acl, catalog, encoding, memory, nodes, spi};
 use crate::pushdown;
 use crate::scan;
@@ -336,9 +337,23 @@ pub fn formats(
         .collect())
 }
 
+/// Says which columns are called otherwise than in the files, since PostgreSQL has their names itself.
+pub fn note_renamed(columns: &[RowColumn], described: &[duck::Column]) {
+    for (column, found) in columns.iter().zip(described) {
+        if columns::is_system_column(&found.name) {
+            pgrx::notice!(
+                "column \"{}\" is called \"{}\": PostgreSQL has a system column of that name",
+                found.name,
+                column.name
+            );
+        }
+    }
+}
+
 /// The column definitions for what the files hold, in CurrentMemoryContext.
 fn definitions(described: &[duck::Column]) -> *mut pg_sys::List {
-    let columns = columns::row_columns(described);
+    let columns = columns::table_columns(described);
+    note_renamed(&columns, described);
     // SAFETY: makeColumnDef copies nothing; names are palloc'ed here.
     unsafe {
         let definitions = columns.iter().zip(described).map(|(column, found)| {

@@ -213,3 +213,24 @@ def test_texts_of_times_of_few_digits(su, sets):
     (sets / "times.csv").write_text("t,z,m,n\n2026-01-02 03:04:05.678901,2026-01-02T03:04:05.678901Z,03:04:05.678,03:04:05.678+02\n")
     su.execute(f"CREATE FOREIGN TABLE times (t timestamp(1), z timestamptz(2), m time(0), n timetz(1)) SERVER mixed OPTIONS (path '{sets}/times.csv')")
     assert su.execute("SELECT t::text, z::text, m::text, n::text FROM times").fetchone() == ("2026-01-02 03:04:05.7", "2026-01-02 03:04:05.68+00", "03:04:06", "03:04:05.7+02")
+
+
+def test_columns_called_like_system_columns(su, sets, duck, lakes):
+    (sets / "system").mkdir(exist_ok=True)
+    (sets / "system").chmod(0o755)
+    boxes = "SELECT 1 AS xmin, 2 AS xmax, 3 AS \"xmin_1\", 4 AS ctid, 5 AS tableoid, 6 AS id"
+    duck.execute(f"COPY ({boxes}) TO '{sets}/system/boxes.parquet'")
+    notices = []
+    su.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+    su.execute(f"CREATE FOREIGN TABLE boxes () SERVER mixed OPTIONS (path '{sets}/system/boxes.parquet')")
+    assert 'column "xmin" is called "xmin_2": PostgreSQL has a system column of that name' in notices
+    names = [column.name for column in su.execute("SELECT * FROM boxes").description]
+    assert names == ["xmin_2", "xmax_1", "xmin_1", "ctid_1", "tableoid_1", "id"]
+    assert su.execute("SELECT * FROM boxes WHERE xmin_2 = 1 AND ctid_1 = 4").fetchall() == [(1, 2, 3, 4, 5, 6)]
+    su.execute("CREATE SCHEMA system; IMPORT FOREIGN SCHEMA system FROM SERVER mixed INTO system")
+    assert su.execute("SELECT xmax_1, id FROM system.boxes").fetchall() == [(2, 6)]
+    lake = lakes.make("boxed", data_inlining_row_limit="0")
+    lake.client().execute(f"CREATE TABLE {lake.name}.boxes AS {boxes}")
+    lake.import_into("system_lake")
+    assert su.execute("SELECT xmax_1, id FROM system_lake.boxes").fetchall() == [(2, 6)]
+    assert su.execute("SELECT * FROM duckdb.query($$ SELECT 1 AS ctid $$) q").fetchall() == [(1,)]
