@@ -547,6 +547,9 @@ fn classify(error: &duck::Error) -> (SqlState, &'static str) {
         ErrorKind::InvalidInput if says_damaged(text) => {
             (SqlState::ERRCODE_DATA_CORRUPTED, "a file is not what its format says")
         }
+        ErrorKind::InvalidInput if has("has duplicate key") => {
+            (SqlState::ERRCODE_INVALID_TEXT_REPRESENTATION, "a file cannot be parsed")
+        }
         ErrorKind::InvalidInput if says_other_columns(text) => {
             (SqlState::ERRCODE_DATATYPE_MISMATCH, "the files do not have the same columns")
         }

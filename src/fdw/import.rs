@@ -10,7 +10,7 @@ use pgrx::pg_sys::{self, ImportForeignSchemaType as ListType};
 use pgrx::prelude::*;
 
 use super::import_lake;
-use super::table::{check_source, describe};
+use super::table::{check_source, describe, formats, note_renamed};
 use crate::error::{Error, Result, report};
 use crate::lake::columns;
 use crate::lake::layout::{self, Found};
@@ -237,10 +237,14 @@ impl Import {
     fn command(&self, name: &str, found: &Found) -> Result<String> {
         let described = self.describe(found)?;
         let columns = column_definitions(&described);
+        let origin = Origin::Files(self.source(found)?);
+        let detected = formats(&origin, &self.server, &described)?;
+        let detected = detected.into_iter().map(|(name, format)| (name.to_owned(), format));
         let options: Vec<_> = self
             .options(found)?
-            .iter()
-            .map(|(name, value)| format!("{} {}", identifier(name), literal(value)))
+            .into_iter()
+            .chain(detected)
+            .map(|(name, value)| format!("{} {}", identifier(&name), literal(&value)))
             .collect();
         Ok(format!(
             "CREATE FOREIGN TABLE {} ({}) SERVER {} OPTIONS ({})",
@@ -254,7 +258,9 @@ impl Import {
 
 /// The definitions of columns that files or a lake's table have, under PostgreSQL's names.
 pub fn column_definitions(described: &[duck::Column]) -> Vec<String> {
-    let columns = columns::row_columns(described).into_iter().zip(described);
+    let columns = columns::table_columns(described);
+    note_renamed(&columns, described);
+    let columns = columns.into_iter().zip(described);
     columns
         .map(|(column, found)| {
             let option = if column.name == found.name {

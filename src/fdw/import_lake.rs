@@ -110,7 +110,7 @@ fn remember_comments(local_schema: &str, relations: &[Relation]) {
                 text: text.clone(),
             };
             comments.extend(relation.comment.iter().map(|text| comment(None, text)));
-            let names = columns::row_columns(&relation.columns);
+            let names = columns::table_columns(&relation.columns);
             for (found, column) in relation.columns.iter().zip(names) {
                 let texts = relation.column_comments.iter();
                 let texts = texts.filter(|(name, _)| *name == found.name);

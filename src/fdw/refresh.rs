@@ -149,7 +149,7 @@ impl Refresh {
         let columns = relation.column_comments.iter();
         let comments = relation.comment.iter().map(|text| (None, text));
         for (column, text) in comments.chain(columns.map(|(column, text)| (Some(column), text))) {
-            let described = columns::row_columns(&relation.columns);
+            let described = columns::table_columns(&relation.columns);
             let column = column.and_then(|column| {
                 let at = relation.columns.iter().position(|found| found.name == *column)?;
                 Some(described[at].name.clone())
@@ -184,7 +184,7 @@ impl Refresh {
                 self.drop_column(table, column)?;
             }
         }
-        let described = columns::row_columns(&relation.columns);
+        let described = columns::table_columns(&relation.columns);
         let definitions = column_definitions(&relation.columns);
         for ((found, wanted), definition) in
             relation.columns.iter().zip(&described).zip(&definitions)

@@ -32,6 +32,32 @@ pub fn row_columns(columns: &[Column]) -> Vec<RowColumn> {
     columns
 }
 
+/// The columns of a table: as [`row_columns`], but that none is called like a system column, which every
+/// table has. These get a number, and the column's option `column_name` says what the files call them.
+#[must_use]
+pub fn table_columns(columns: &[Column]) -> Vec<RowColumn> {
+    let mut columns = row_columns(columns);
+    for index in 0..columns.len() {
+        let own = columns[index].name.clone();
+        if !SYSTEM_COLUMNS.contains(&own.as_str()) {
+            continue;
+        }
+        let is_taken = |name: &String| columns.iter().any(|other| other.name == *name);
+        let free = (1..).map(|number| format!("{own}_{number}")).find(|name| !is_taken(name));
+        columns[index].name = free.unwrap_or(own);
+    }
+    columns
+}
+
+/// Whether every table of PostgreSQL has a column of this name.
+#[must_use]
+pub fn is_system_column(name: &str) -> bool {
+    SYSTEM_COLUMNS.contains(&name)
+}
+
+/// PostgreSQL's manual, chapter "System Columns".
+const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
+
 /// Cuts names to what PostgreSQL keeps of them, and tells apart those that then are the same.
 fn shorten_names(columns: &mut [RowColumn]) {
     const LONGEST: usize = pg_sys::NAMEDATALEN as usize - 1;

@@ -159,6 +159,11 @@ impl Reader {
 
     /// The call of DuckDB's function.
     pub fn call(&self, paths: &[String], options: &[(&str, &Constant)]) -> Result<String> {
+        Ok(format!("{}{}", self.name, Self::arguments(paths, options)?))
+    }
+
+    /// What a call has in its parentheses, and these.
+    pub fn arguments(paths: &[String], options: &[(&str, &Constant)]) -> Result<String> {
         let paths: Vec<_> = paths.iter().map(|path| quote::literal(path)).collect();
         let mut arguments = vec![match paths.as_slice() {
             [one] => one.clone(),
@@ -167,7 +172,7 @@ impl Reader {
         for (name, value) in options.iter().filter(|(_, value)| **value != Constant::Null) {
             arguments.push(format!("{name} = {}", option_value(name, value)?));
         }
-        Ok(format!("{}({})", self.name, arguments.join(", ")))
+        Ok(format!("({})", arguments.join(", ")))
     }
 
     /// An option's value from the text in which a foreign table's catalog entry keeps it.

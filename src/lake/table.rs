@@ -14,6 +14,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use super::hidden::{executed, hidden, is_plain};
 use super::options::{Format, Source};
 use super::origin::Origin;
+use super::text;
 use crate::error::{Error, Result};
 use crate::pg::catalog::{self, Attribute};
 use crate::pg::nodes;
@@ -150,9 +151,16 @@ impl LakeTable {
             let head = shown.strip_suffix(')').unwrap_or(&shown);
             return Ok(format!("{head}{})", hidden(", can_have_nan = true")));
         }
-        if source.has("types") || source.has("columns") || may_have_folders(source) {
+        if !self.reads_texts(source) {
             return Ok(shown);
         }
+        // Rows are lost where DuckDB begins at the line from which a file looks like a table of other
+        // columns (1.5.5). It does not where it has to find a column; a mere count takes the first.
+        let columns = || self.columns.iter().flatten();
+        let first = columns().find(|column| self.read_type(column, source).is_some());
+        let first = first.map(|column| column.attribute.number);
+        let none = source.format == Format::Csv && !numbers.iter().any(|number| *number > 0);
+        let numbers = if none { first.as_slice() } else { numbers };
         let types = self.declared_types(source, numbers);
         let further = match (source.format, &types) {
             (Format::Csv, Some((types, _))) => ("types", types),
@@ -177,8 +185,9 @@ impl LakeTable {
         let in_files = used.filter(|column| {
             !(source.has("filename") && column.file_name.eq_ignore_ascii_case("filename"))
         });
-        let types: Vec<_> =
-            in_files.map(|column| (column.file_name.clone(), column.read_type())).collect();
+        let types: Vec<_> = in_files
+            .map(|column| (column.file_name.clone(), self.read_type(column, source)))
+            .collect();
         let all = types.iter().all(|(_, read)| read.is_some());
         let fields = types
             .into_iter()
@@ -200,6 +209,13 @@ impl LakeTable {
         Ok(format!("SELECT * FROM {}", executed(&call)))
     }
 
+    /// The columns' names in the files, quoted.
+    #[must_use]
+    pub fn names(&self) -> String {
+        let columns = self.columns.iter().flatten();
+        columns.map(|column| quote::identifier(&column.file_name)).collect::<Vec<_>>().join(", ")
+    }
+
     /// The first column that `sql` uses and that is not as the table says, given the columns that
     /// the files have: 42703 or, if `types` count, 42804.
     #[must_use]
@@ -209,7 +225,7 @@ impl LakeTable {
             let name = &column.attribute.name;
             let in_files = found.iter().find(|c| c.name.eq_ignore_ascii_case(&column.file_name));
             match in_files {
-                Some(in_files) if !types || column.takes(&in_files.logical_type) => None,
+                Some(in_files) if !types || self.takes(column, &in_files.logical_type) => None,
                 Some(in_files) => Some(Error::new(
                     PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
                     self.mismatch(column) + &in_files.logical_type.to_string(),
@@ -296,6 +312,16 @@ impl LakeTable {
             ))
             .hint("Declare it with at most 38 digits, or without precision."));
         }
+        if let Some(source) = self.origin.files()
+            && !(source.has("filename") && column.file_name.eq_ignore_ascii_case("filename"))
+            && let Some((before, after)) = self.parsed(column, source, name)
+        {
+            if !is_plain(name) {
+                return Err(Error::not_supported("a name holds a control character"));
+            }
+            let (before, after) = rounded(oid, typmod, before, after);
+            return Ok(format!("{}{name}{}", hidden(&before), hidden(&after)));
+        }
         let Some(check) = Check::of(oid, typmod) else {
             parameter::duck_type(attribute.type_oid, attribute.typmod).map_err(|_| {
                 Error::not_supported(format!(
@@ -313,8 +339,53 @@ impl LakeTable {
             return Err(Error::not_supported("a name holds a control character"));
         }
         let (before, after) = check.around(name, &message);
+        let (before, after) = rounded(oid, typmod, before, after);
         Ok(format!("{}{name}{}", hidden(&before), hidden(&after)))
     }
+}
+
+/// Whether values of the type may have fewer digits of a second than six.
+#[must_use]
+pub fn has_precision(oid: pg_sys::Oid) -> bool {
+    [pg_sys::TIMEOID, pg_sys::TIMETZOID, pg_sys::TIMESTAMPOID, pg_sys::TIMESTAMPTZOID]
+        .contains(&oid)
+}
+
+/// What stands before and behind a column of such a type, with its values rounded as PostgreSQL
+/// rounds them: halves away from zero, which is the year 2000.
+fn rounded(oid: pg_sys::Oid, typmod: i32, before: String, after: String) -> (String, String) {
+    const YEAR_2000: i64 = 946_684_800_000_000;
+    let Some(scale) = u32::try_from(typmod)
+        .ok()
+        .filter(|digits| has_precision(oid) && *digits < 6)
+        .and_then(|digits| 10_i64.checked_pow(6 - digits))
+    else {
+        return (before, after);
+    };
+    let half = scale / 2;
+    let moment = |make: &str| {
+        let since = format!("(epoch_us(v) - {YEAR_2000})");
+        format!(
+            "CASE WHEN v IS NULL OR NOT isfinite(v) THEN v ELSE {make}({YEAR_2000} + \
+             sign({since}) * ((abs({since}) + {half}) // {scale} * {scale})) END"
+        )
+    };
+    let sum = format!("((epoch_us(v) + {half}) // {scale} * {scale})");
+    let time = format!(
+        "CASE WHEN {sum} = 86400000000 THEN TIME '24:00:00' \
+         ELSE CAST(TIME '00:00:00' + to_microseconds({sum}) AS TIME) END"
+    );
+    let value = match oid {
+        pg_sys::TIMESTAMPOID => moment("make_timestamp"),
+        pg_sys::TIMESTAMPTZOID => moment("make_timestamptz"),
+        pg_sys::TIMEOID => time,
+        // What DuckDB writes for one, with its time rounded.
+        _ => format!(
+            "CAST(list_transform([CAST(v AS TIME)], lambda v: {time})[1] || \
+             regexp_extract(CAST(v AS VARCHAR), '[-+].*$') AS TIME WITH TIME ZONE)"
+        ),
+    };
+    (format!("list_transform([{before}"), format!("{after}], lambda v: {value})[1]"))
 }
 
 /// Looks at the columns that a lake's table has before it is written to.
@@ -477,11 +548,14 @@ fn listed(origin: &Origin, missing: &str, found: &[Column]) -> String {
     }
 }
 
-impl LakeColumn {
+impl LakeTable {
     /// The DuckDB type by which files without types are read; `None` for types that only the
     /// values decide.
-    fn read_type(&self) -> Option<String> {
-        let (oid, typmod) = base_type(self.attribute.type_oid, self.attribute.typmod);
+    fn read_type(&self, column: &LakeColumn, source: &Source) -> Option<String> {
+        if self.parsed(column, source, "").is_some() {
+            return Some("VARCHAR".into());
+        }
+        let (oid, typmod) = base_type(column.attribute.type_oid, column.attribute.typmod);
         if oid == pg_sys::BYTEAOID {
             return Some("BLOB".into());
         }
@@ -494,9 +568,63 @@ impl LakeColumn {
         }
     }
 
+    /// Whether columns are read as text, whose types are the table's: not where the user says the types,
+    /// where names of folders may be columns, or where DuckDB has made what JSON tells by itself.
+    fn reads_texts(&self, source: &Source) -> bool {
+        match source.format {
+            Format::Csv => {}
+            Format::Json if !self.is_made_of_json() => {}
+            _ => return false,
+        }
+        !source.has("types") && !source.has("columns") && !may_have_folders(source)
+    }
+
+    /// Whether a column has a name that is no key: DuckDB calls keys that differ in case only `id` and
+    /// `ID_1`, and an empty one `C0`. Or whether it is a list of moments, whose offsets DuckDB heeds
+    /// only where it has found the type.
+    fn is_made_of_json(&self) -> bool {
+        let columns = || self.columns.iter().flatten();
+        columns().any(|column| {
+            let name = &column.file_name;
+            let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            let numbered = name.rsplit_once('_').filter(|(_, number)| digits(number));
+            let is_second = numbered.is_some_and(|(first, _)| {
+                columns().any(|other| other.file_name.eq_ignore_ascii_case(first))
+            });
+            let is_empty = name.strip_prefix('C').is_some_and(digits);
+            let moments = [pg_sys::TIMESTAMPARRAYOID, pg_sys::TIMESTAMPTZARRAYOID];
+            is_second || is_empty || moments.contains(&column.attribute.type_oid)
+        })
+    }
+
+    /// What stands before and behind the column's `name` where the reader gives it as text; `None` where the reader
+    /// itself makes the value: of types that only it knows, and by options that say how.
+    fn parsed(&self, column: &LakeColumn, source: &Source, name: &str) -> Option<(String, String)> {
+        let (oid, typmod) = base_type(column.attribute.type_oid, column.attribute.typmod);
+        let told = |options: &[&str]| options.iter().any(|option| source.has(option));
+        let by_option = match oid {
+            pg_sys::DATEOID => told(&["dateformat"]),
+            pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => told(&["timestampformat"]),
+            pg_sys::INT2OID
+            | pg_sys::INT4OID
+            | pg_sys::INT8OID
+            | pg_sys::FLOAT4OID
+            | pg_sys::FLOAT8OID
+            | pg_sys::NUMERICOID => told(&["decimal_separator", "thousands"]),
+            _ => false,
+        };
+        if !self.reads_texts(source) || by_option {
+            return None;
+        }
+        text::parsed(name, oid, typmod, source.format == Format::Json)
+    }
+
     /// Whether the column takes values of a type that a file has.
-    fn takes(&self, found: &LogicalType) -> bool {
-        let (oid, typmod) = base_type(self.attribute.type_oid, self.attribute.typmod);
+    fn takes(&self, column: &LakeColumn, found: &LogicalType) -> bool {
+        if self.origin.files().is_some_and(|source| self.parsed(column, source, "").is_some()) {
+            return *found == LogicalType::Varchar;
+        }
+        let (oid, typmod) = base_type(column.attribute.type_oid, column.attribute.typmod);
         match Check::of(oid, typmod) {
             Some(check) => check.takes(&found.to_string()),
             None => types::becomes("", found, oid),
@@ -532,6 +660,8 @@ struct Check {
     cast: Option<String>,
     /// A char(n) is padded to its length.
     padded: Option<i32>,
+    /// Names of types whose values the cast may round: taken where casting back gives the same.
+    if_equal: Vec<&'static str>,
 }
 
 const INTEGERS: [&str; 10] = [
@@ -559,6 +689,7 @@ impl Check {
                 like: vec![],
                 cast: Some(cast.into()),
                 padded: None,
+                if_equal: vec![],
             })
         };
         match type_oid {
@@ -572,7 +703,9 @@ impl Check {
             pg_sys::FLOAT8OID => {
                 let mut types = INTEGERS[..6].to_vec();
                 types.extend(["FLOAT", "DOUBLE"]);
-                exact(&types, "DOUBLE")
+                let mut check = exact(&types, "DOUBLE")?;
+                check.if_equal = INTEGERS[6..].to_vec();
+                Some(check)
             }
             pg_sys::NUMERICOID => Some(Self::numeric(typmod)),
             pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID => Some(Self {
@@ -580,6 +713,7 @@ impl Check {
                 like: vec!["ENUM(%".into()],
                 cast: Some("VARCHAR".into()),
                 padded: (type_oid == pg_sys::BPCHAROID && typmod > 4).then_some(typmod - 4),
+                if_equal: vec![],
             }),
             pg_sys::JSONOID => exact(&["JSON"], "JSON"),
             // There is no cast from GEOMETRY to BLOB; the values are the same bytes to us.
@@ -588,6 +722,7 @@ impl Check {
                 like: vec!["GEOMETRY%".into()],
                 cast: None,
                 padded: None,
+                if_equal: vec![],
             }),
             pg_sys::UUIDOID => exact(&["UUID"], "UUID"),
             pg_sys::DATEOID => exact(&["DATE"], "DATE"),
@@ -607,6 +742,7 @@ impl Check {
                 like: vec!["ENUM(%".into()],
                 cast: Some("VARCHAR".into()),
                 padded: None,
+                if_equal: vec![],
             }),
             _ => None,
         }
@@ -618,7 +754,10 @@ impl Check {
             Some((start, end)) => name.starts_with(start) && name.ends_with(end),
             None => name == pattern,
         };
-        self.exact.contains(&name) || name == NULL || self.like.iter().any(like)
+        self.exact.contains(&name)
+            || self.if_equal.contains(&name)
+            || name == NULL
+            || self.like.iter().any(like)
     }
 
     /// numeric(p,s) takes integers, and decimals with no more digits behind the point; without
@@ -630,12 +769,14 @@ impl Check {
                 like: (0..=scale).map(|scale| format!("DECIMAL(%,{scale})")).collect(),
                 cast: Some(format!("DECIMAL({width},{scale})")),
                 padded: None,
+                if_equal: vec!["DOUBLE"],
             },
             _ => Self {
                 exact: vec!["UBIGINT", "HUGEINT", "UHUGEINT", "BIGNUM"],
                 like: vec!["DECIMAL(%".into()],
                 cast: None,
                 padded: None,
+                if_equal: vec![],
             },
         }
     }
@@ -649,7 +790,26 @@ impl Check {
         tests.extend(likes);
         let message = quote::literal(message);
         let mut before = format!("CASE WHEN {} THEN ", tests.join(" OR "));
-        let mut after = format!(" ELSE error({message} || typeof({name})) END");
+        let mut after = String::new();
+        if let Some(cast) = self.cast.as_ref().filter(|_| !self.if_equal.is_empty()) {
+            let types: Vec<_> = self.if_equal.iter().map(|name| quote::literal(name)).collect();
+            let of = |wider: &str| {
+                format!(
+                    "TRY_CAST(TRY_CAST({name} AS {cast}) AS {wider}) \
+                     IS NOT DISTINCT FROM TRY_CAST({name} AS {wider})"
+                )
+            };
+            let same = if cast == "DOUBLE" { of("HUGEINT") } else { of("DOUBLE") };
+            let range = quote::literal(&format!(
+                "pg_pond 22003 a value cannot be held exactly by type {cast}: "
+            ));
+            after.push_str(&format!(
+                " WHEN typeof({name}) IN ({}) THEN CASE WHEN {same} THEN {name} \
+                 ELSE error({range} || {name}) END",
+                types.join(", ")
+            ));
+        }
+        after.push_str(&format!(" ELSE error({message} || typeof({name})) END"));
         if let Some(cast) = &self.cast {
             before = format!("CAST({before}");
             after = format!("{after} AS {cast})");

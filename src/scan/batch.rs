@@ -8,6 +8,7 @@ use pgrx::prelude::*;
 use super::plan::{ScanPlan, Source};
 use super::recheck;
 use crate::error::{Error, Result};
+use crate::lake::table;
 use crate::pg::{memory, nodes, slot};
 use crate::types::PgType;
 use crate::types::datum::{self, Arena, Converter, Matrix};
@@ -85,6 +86,11 @@ impl Batch {
                 let name = &plan.names[*position];
                 // SAFETY: the descriptor has an attribute for each fetched column.
                 let target = unsafe { attribute_type(descriptor, index) };
+                let target = if plan.tables().is_some() || plan.travel.is_some() {
+                    without_precision(target)
+                } else {
+                    target
+                };
                 let from = &columns[source];
                 let converter = datum::converter(name, &from.logical_type, &target).map_err(
                     |error| match plan.source {
@@ -204,6 +210,12 @@ pub fn drifted(detail: String) -> Error {
     )
     .detail(detail)
     .hint("Plan the query again; create views on it anew.")
+}
+
+/// A foreign table's times are rounded by its SQL: see [`crate::lake::table`].
+fn without_precision(target: PgType) -> PgType {
+    let (oid, _) = table::base_type(target.oid, target.typmod);
+    if table::has_precision(oid) { PgType { oid, typmod: -1, ..target } } else { target }
 }
 
 /// # Safety

@@ -4,6 +4,7 @@ what each file holds, with and without pushdown, on foreign tables, readers, duc
 import pytest
 
 from conftest import unique
+from support import failure
 
 
 @pytest.fixture(scope="module")
@@ -171,3 +172,65 @@ def test_statement_on_a_mixed_column_of_a_lake_changes_the_rows_that_are_read(su
 def test_duckdb_still_compares_in_the_type_of_each_file(duck, sets):
     """When this fails, DuckDB has mended it, and src/lake/mixed.rs can go."""
     assert duck.execute(f"SELECT x FROM '{sets}/double_int-*.parquet' WHERE x < 1.1::DOUBLE").fetchall() == []
+
+
+@pytest.fixture(scope="module")
+def wide(su, sets, duck):
+    duck.execute(
+        f"COPY (SELECT unnest([1, NULL]) AS id, 9007199254740992::BIGINT AS exact, 9007199254740993::BIGINT AS odd, 1.5::DOUBLE AS d, "
+        f"1.005::DOUBLE AS third, 'nan'::DOUBLE AS nan, 12345::HUGEINT AS h) TO '{sets}/wide.parquet'"
+    )
+    return f"SERVER mixed OPTIONS (path '{sets}/wide.parquet')"
+
+
+def test_wider_types_are_taken_where_values_are_exact(su, wide):
+    su.execute(f"CREATE FOREIGN TABLE wide (id double precision, exact double precision, odd double precision, d numeric(9,2), third numeric(9,2), nan numeric(9,2), h double precision) {wide}")
+    assert su.execute("SELECT id, exact, d::text, h FROM wide ORDER BY id").fetchall() == [(1.0, 9007199254740992.0, "1.50", 12345.0), (None, 9007199254740992.0, "1.50", 12345.0)]
+    assert su.execute("SELECT count(*) FROM wide WHERE d = 1.5 AND exact > 9007199254740991").fetchone() == (2,)
+    for column in ("odd", "third", "nan"):
+        assert failure(su, f"SELECT {column} FROM wide").sqlstate == "22003"
+
+
+MOMENTS = ["2026-01-02 03:04:05.678901", "2026-01-02 03:04:05.5", "1999-12-31 23:59:59.5", "1969-12-31 23:59:59.999999", "2026-12-31 23:59:59.95", "infinity", "-infinity"]
+
+
+@pytest.mark.parametrize("digits", range(7))
+def test_times_of_few_digits_are_rounded_as_postgresql_rounds_them(su, sets, duck, digits):
+    su.execute("SET timezone = 'UTC'")
+    listed = ", ".join(f"TIMESTAMP '{moment}'" for moment in MOMENTS)
+    file = f"{sets}/digits-{digits}.parquet"
+    duck.execute(f"SET timezone = 'UTC'; COPY (SELECT t, t::TIMESTAMPTZ AS z, CASE WHEN isfinite(t) THEN t::TIME END AS m FROM (SELECT unnest([{listed}]) AS t)) TO '{file}'")
+    su.execute(f"CREATE FOREIGN TABLE digits_{digits} (t timestamp({digits}), z timestamptz({digits}), m time({digits})) SERVER mixed OPTIONS (path '{file}')")
+    values = ", ".join(f"('{moment}')" for moment in MOMENTS)
+    time = "CASE WHEN isfinite(t::timestamp) THEN t::timestamp::time"
+    own = f"SELECT t::timestamp({digits})::text, (t || CASE WHEN t LIKE '%inf%' THEN '' ELSE '+00' END)::timestamptz({digits})::text, ({time} END)::time({digits})::text FROM (VALUES {values}) v(t)"
+    found = su.execute(f"SELECT t::text, z::text, m::text FROM digits_{digits}").fetchall()
+    assert sorted(found, key=str) == sorted(su.execute(own).fetchall(), key=str)
+    assert su.execute(f"SELECT count(*) FROM digits_{digits} WHERE t = timestamp({digits}) '2026-01-02 03:04:05.678901'").fetchone() == (1 if digits else 2,)
+
+
+def test_texts_of_times_of_few_digits(su, sets):
+    (sets / "times.csv").write_text("t,z,m,n\n2026-01-02 03:04:05.678901,2026-01-02T03:04:05.678901Z,03:04:05.678,03:04:05.678+02\n")
+    su.execute(f"CREATE FOREIGN TABLE times (t timestamp(1), z timestamptz(2), m time(0), n timetz(1)) SERVER mixed OPTIONS (path '{sets}/times.csv')")
+    assert su.execute("SELECT t::text, z::text, m::text, n::text FROM times").fetchone() == ("2026-01-02 03:04:05.7", "2026-01-02 03:04:05.68+00", "03:04:06", "03:04:05.7+02")
+
+
+def test_columns_called_like_system_columns(su, sets, duck, lakes):
+    (sets / "system").mkdir(exist_ok=True)
+    (sets / "system").chmod(0o755)
+    boxes = "SELECT 1 AS xmin, 2 AS xmax, 3 AS \"xmin_1\", 4 AS ctid, 5 AS tableoid, 6 AS id"
+    duck.execute(f"COPY ({boxes}) TO '{sets}/system/boxes.parquet'")
+    notices = []
+    su.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+    su.execute(f"CREATE FOREIGN TABLE boxes () SERVER mixed OPTIONS (path '{sets}/system/boxes.parquet')")
+    assert 'column "xmin" is called "xmin_2": PostgreSQL has a system column of that name' in notices
+    names = [column.name for column in su.execute("SELECT * FROM boxes").description]
+    assert names == ["xmin_2", "xmax_1", "xmin_1", "ctid_1", "tableoid_1", "id"]
+    assert su.execute("SELECT * FROM boxes WHERE xmin_2 = 1 AND ctid_1 = 4").fetchall() == [(1, 2, 3, 4, 5, 6)]
+    su.execute("CREATE SCHEMA system; IMPORT FOREIGN SCHEMA system FROM SERVER mixed INTO system")
+    assert su.execute("SELECT xmax_1, id FROM system.boxes").fetchall() == [(2, 6)]
+    lake = lakes.make("boxed", data_inlining_row_limit="0")
+    lake.client().execute(f"CREATE TABLE {lake.name}.boxes AS {boxes}")
+    lake.import_into("system_lake")
+    assert su.execute("SELECT xmax_1, id FROM system_lake.boxes").fetchall() == [(2, 6)]
+    assert su.execute("SELECT * FROM duckdb.query($$ SELECT 1 AS ctid $$) q").fetchall() == [(1,)]

@@ -56,7 +56,7 @@ PREPARE hour AS SELECT h FROM duckdb.query($$ SELECT extract(hour FROM '2024-03-
 EXECUTE hour;
 SET TimeZone = 'UTC';
 EXECUTE hour;
--- Fixed offsets: whole hours have a name in DuckDB.
+-- Fixed offsets: whole hours have a name in DuckDB, others that of a place.
 SET TIME ZONE -7;
 EXECUTE hour;
 SET TIME ZONE INTERVAL '+05:30' HOUR TO MINUTE;
