@@ -541,7 +541,18 @@ fn allowed_statements_are_rebuilt_from_checked_parts() {
         ),
         (
             "COPY t TO 's3://acme/out/x' WITH (partition_by (a, \"b\"), OVERWRITE)",
-            "COPY (SELECT * FROM \"t\"\n) TO 's3://acme/out/x' (partition_by ( a , \"b\" ), overwrite)",
+            "COPY (SELECT * FROM \"t\"\n) TO 's3://acme/out/x' (partition_by (\"a\", \"b\"), overwrite)",
+        ),
+        (
+            "COPY t TO 's3://acme/out/x' (FORMAT csv, HEADER TRUE, FORCE_QUOTE *, NULL '', PREFIX a, \
+             SUFFIX 'b''', PARQUET_VERSION V2, ROW_GROUP_SIZE_BYTES '1MB', COMPRESSION_LEVEL -5, \
+             FILENAME_PATTERN 'part-{i}_{uuid}.x', FILE_EXTENSION csv, \
+             KV_METADATA {a: 'x''', \"b\": [1, -2.5], c: {d: true}}, FIELD_IDS auto)",
+            "COPY (SELECT * FROM \"t\"\n) TO 's3://acme/out/x' (format csv, header true, \
+             force_quote *, null '', prefix 'a', suffix 'b''', parquet_version 'V2', \
+             row_group_size_bytes '1MB', compression_level -5, filename_pattern \
+             'part-{i}_{uuid}.x', file_extension 'csv', \
+             kv_metadata {'a': 'x''', 'b': [1, -2.5], 'c': {'d': true}}, field_ids 'auto')",
         ),
         (
             "COPY t (a) TO 's3://acme/out/it''s'",
@@ -603,6 +614,26 @@ fn everything_else_is_refused_for_execution() {
         "COPY (SELECT 1) TO 's3://acme/out/x' (FORMAT gdal)",
         "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN '../x')",
         "COPY (SELECT 1) TO 's3://acme/out/x' (FILE_EXTENSION '/../../x')",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN concat('x', chr(47), 'y'))",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN 'a' || 'b')",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN ('x'))",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN '{i}{x}')",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN '')",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN 1)",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN '%2e%2e')",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILE_EXTENSION concat('csv', chr(63), 's3_endpoint=evil'))",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILE_EXTENSION 'csv?s3_endpoint=evil')",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (KV_METADATA {a: current_setting('s3_endpoint')})",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (KV_METADATA {a: [version()]})",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (KV_METADATA {a: b.c})",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (KV_METADATA {a: (SELECT 1)})",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (NULL getenv('HOME'))",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (NULL 'x' 'y')",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (HEADER version())",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (HEADER 2)",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (PARTITION_BY (version()))",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (ROW_GROUP_SIZE 1 + 1)",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (ROW_GROUP_SIZE x)",
         "COPY (SELECT 1) TO 's3://acme/out/x' (HIVE_FILE_PATTERN false)",
         "COPY (SELECT 1) TO 's3://acme/out/x' (ENCRYPTION_CONFIG {footer_key: 'k'})",
         "COPY (SELECT 1) TO 's3://acme/out/x' (FORMAT csv); DROP TABLE t",
