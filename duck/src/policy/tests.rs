@@ -385,7 +385,6 @@ fn reader_arguments_that_write_or_name_files_are_refused() {
         "FROM read_csv('s3://acme/sales/x.csv', REJECTS_TABLE := 'r')",
         "FROM delta_scan('s3://acme/sales/x', log_tail => [])",
         "FROM iceberg_scan('s3://acme/sales/t', version => '../../vault/v1')",
-        "FROM iceberg_scan('s3://acme/sales/t', version => 'a' || 'b')",
         "FROM iceberg_scan('s3://acme/sales/t', version_name_format => '../%s%s')",
         "FROM iceberg_scan('s3://acme/sales/t', metadata_compression_codec => '/x')",
         "FROM read_parquet('s3://acme/sales/x', nosuch => 1)",
@@ -393,6 +392,18 @@ fn reader_arguments_that_write_or_name_files_are_refused() {
         fixture.assert_refused(sql, "argument \"");
     }
     fixture.assert_allowed("FROM iceberg_scan('s3://acme/sales/t', version => 'v3')");
+    fixture.assert_allowed("FROM iceberg_scan('s3://acme/sales/t', version => '?')");
+    fixture.assert_allowed("FROM delta_scan('s3://acme/sales/t', version => 3)");
+    // What is looked at beforehand must be known, whoever asks.
+    for sandboxed in [true, false] {
+        let fixture = Fixture::new(sandboxed);
+        for sql in [
+            "FROM iceberg_scan('s3://acme/sales/t', version => 'a' || 'b')",
+            "FROM delta_scan('s3://acme/sales/' || 't')",
+        ] {
+            assert_eq!(fixture.query(sql).unwrap_err().kind(), ErrorKind::NotAllowed, "{sql}");
+        }
+    }
 }
 
 #[test]
@@ -595,6 +606,56 @@ fn rebuilt_statements_run() {
     }
     let count = fixture.connection.query_text("SELECT count(*)::VARCHAR FROM t", &[]).unwrap();
     assert_eq!(count.as_deref(), Some("3"));
+}
+
+#[test]
+fn a_reader_that_is_switched_off_is_refused_for_everybody() {
+    for sandboxed in [true, false] {
+        let disabled = ["read_csv", "iceberg_scan", "read_duckdb"].map(str::to_owned).to_vec();
+        let policy = Policy::new(&OpenSpec { disabled_readers: disabled, ..spec(sandboxed) });
+        let fixture = Fixture { policy, ..Fixture::new(sandboxed) };
+        for sql in [
+            "FROM read_csv('/srv/lake/x')",
+            "FROM main.READ_CSV_AUTO('/srv/lake/x')",
+            "FROM sniff_csv('/srv/lake/x')",
+            "FROM '/srv/lake/x.tsv.gz'",
+            "SELECT (SELECT count(*) FROM '/srv/lake/x.csv')",
+            "FROM iceberg_snapshots('/srv/lake/x')",
+        ] {
+            let error = fixture.query(sql).expect_err(sql);
+            assert_eq!(error.kind(), ErrorKind::NotAllowed, "{sql}");
+            assert!(error.message().contains("duckdb.disabled_readers"), "{sql}: {error}");
+        }
+        fixture.assert_allowed("FROM read_text('/srv/lake/x')");
+        let error = fixture.query("FROM '/srv/lake/x.duckdb'").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotAllowed);
+        fixture.execute("CREATE TABLE t AS FROM read_csv('/srv/lake/x')").unwrap_err();
+    }
+}
+
+#[test]
+fn a_path_without_a_known_reader_is_refused() {
+    let fixture = Fixture::new(true);
+    for path in [
+        "/srv/lake/x.duckdb",
+        "/srv/lake/x.DB",
+        "/srv/lake/x.ddb",
+        "/srv/lake/*.duckdb",
+        "/srv/lake/x.csv?.duckdb",
+        "/srv/lake/x.duckdb?.csv",
+        "s3://acme/sales/x.duckdb",
+        "https://h/data/x.db",
+        "https://h/data/x.db?y=z.csv",
+        "/srv/lake/x.duckdb.gz",
+        "/srv/lake/x.shp",
+        "/srv/lake/x",
+    ] {
+        for sql in ["FROM '{}'", "DESCRIBE FROM '{}'", "SUMMARIZE '{}'", "SELECT (FROM '{}')"] {
+            fixture.assert_refused(&sql.replace("{}", path), "call a reader");
+        }
+        let copy = format!("COPY (FROM '{path}') TO 's3://acme/out/x.csv'");
+        assert_eq!(fixture.execute(&copy).unwrap_err().kind(), ErrorKind::NotAllowed, "{copy}");
+    }
 }
 
 #[test]
