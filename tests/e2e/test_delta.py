@@ -10,6 +10,7 @@ import deltalake
 import pyarrow as pa
 import pytest
 
+from conftest import create_server, map_user
 from support import failure, open_directory, sqlstate_of
 
 
@@ -208,3 +209,27 @@ def test_decimals_of_many_digits(folder, su, connect):
             found["text"] = su.execute(f"SELECT n FROM duckdb.query($$SELECT count(*) AS n FROM delta_scan('{path}') WHERE d {operator} {value}$$)").fetchone()[0]
             found["qualified"] = su.execute(f"SELECT n FROM duckdb.query($$SELECT count(*) AS n FROM delta_scan('{path}') WHERE delta_scan.d {operator} {value}$$)").fetchone()[0]
             assert set(found.values()) == {count}, (value, operator, found)
+
+
+def test_a_table_in_the_store(su, sandbox, folder, connect):
+    create_server(su, sandbox, "delta_store", "s3://lake/delta_store/")
+    map_user(su, "postgres", "delta_store", sandbox.all)
+    map_user(su, "delta_reader", "delta_store", sandbox.lake_reader)
+    place = f"s3://lake/delta_store/t{next(_numbers)}_{os.getpid()}"
+    options = {
+        "AWS_ENDPOINT_URL": f"http://{sandbox.s3_endpoint}", "AWS_ACCESS_KEY_ID": sandbox.all.key_id, "AWS_SECRET_ACCESS_KEY": sandbox.all.secret,
+        "AWS_REGION": sandbox.s3_region, "AWS_ALLOW_HTTP": "true", "aws_conditional_put": "etag",
+    }
+    values = [decimal.Decimal("12345678901234567890.12"), decimal.Decimal("0.01")]
+    rows = pa.table({"d": pa.array(values, pa.decimal128(22, 2))})
+    for _ in range(2):
+        deltalake.write_deltalake(place, rows, mode="append", storage_options=options)
+    deltalake.DeltaTable(place, storage_options=options).create_checkpoint()
+    deltalake.write_deltalake(place, rows, mode="append", storage_options=options)
+    su.execute(f"CREATE FOREIGN TABLE stored_delta () SERVER delta_store OPTIONS (path '{place}', format 'delta')")
+    su.execute("GRANT SELECT ON stored_delta TO delta_reader")
+    for user in ("delta_reader", "postgres"):
+        conn = connect(user)
+        assert conn.execute(f"SELECT count(*) FROM stored_delta WHERE d = {values[0]}").fetchone() == (3,)
+        assert conn.execute(f"SELECT count(*) FROM duckdb.query($$FROM delta_scan('{place}', version => 1)$$)").fetchone() == (4,)
+        assert sqlstate_of(conn, f"SELECT * FROM duckdb.query($$FROM delta_scan('{place}_none')$$)") == "58P01"

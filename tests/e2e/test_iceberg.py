@@ -5,16 +5,16 @@ import datetime
 import decimal
 import gzip
 import json
+import time
 import uuid
 
-import psycopg
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog.memory import InMemoryCatalog
-from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.transforms import BucketTransform, DayTransform, MonthTransform, TruncateTransform
 
-from support import failure, open_directory, sqlstate_of
+from conftest import create_server, map_user
+from support import failure, note_latency, open_directory, sqlstate_of
 
 
 def quoted(text):
@@ -31,7 +31,6 @@ class Warehouse:
 
     def make(self, name, *batches, partition=None):
         """A table of these Arrow tables; `partition` is a column and a transform."""
-        spec = {}
         schema = batches[0].schema
         table = self._catalog.create_table(f"n.{name}", schema)
         if partition:
@@ -167,6 +166,23 @@ def test_a_snapshot_without_its_schema(plain, connect):
     assert conn.execute(f"SELECT count(*) FROM duckdb.query($$FROM iceberg_scan({quoted(str(plain.metadata))})$$)").fetchone() == (4,)
 
 
+def test_a_moment_is_one_of_the_main_branch(plain, connect):
+    """After a rollback the snapshot that is newest by its time is none of the main branch."""
+    document = json.loads(plain.metadata.read_text())
+    first, second = sorted(document["snapshots"], key=lambda snapshot: snapshot["timestamp-ms"])
+    conn = connect("iceberg_reader")
+    scan = f"SELECT count(*) FROM duckdb.query($$FROM iceberg_scan('{plain.metadata}', snapshot_from_timestamp => TIMESTAMP '%s')$$)"
+    between = datetime.datetime.fromtimestamp(first["timestamp-ms"] / 1000, datetime.timezone.utc).replace(tzinfo=None)
+    assert conn.execute(scan % between).fetchone() == (2,)
+    assert conn.execute(scan % "2199-01-01").fetchone() == (4,)
+    plain.edit(lambda d: d.update({"current-snapshot-id": first["snapshot-id"]}))
+    time.sleep(2.1)
+    error = failure(conn, scan % "2199-01-01")
+    assert error.sqlstate == "0A000" and str(first["snapshot-id"]) in str(error)
+    by_id = f"SELECT count(*) FROM duckdb.query($$FROM iceberg_scan('{plain.metadata}', snapshot_from_id => {first['snapshot-id']})$$)"
+    assert conn.execute(by_id).fetchone() == (2,)
+
+
 def test_paths_and_options_are_known_beforehand(plain, connect):
     conn = connect()
     path = str(plain.metadata)
@@ -282,3 +298,79 @@ def test_later_moments_are_still_pruned(warehouse, su):
             file.unlink()
     assert su.execute("SELECT count(*) FROM pruned WHERE t >= '2024-01-04'").fetchone() == (5,)
     assert sqlstate_of(su, "SELECT count(*) FROM pruned WHERE t >= '2023-01-04'") == "58P01"
+
+
+@pytest.fixture
+def store(su, sandbox):
+    """Properties of a catalog, and a server, for a folder in the object store."""
+    create_server(su, sandbox, "ice_store", "s3://lake/ice_store/")
+    map_user(su, "postgres", "ice_store", sandbox.all)
+    map_user(su, "iceberg_reader", "ice_store", sandbox.lake_reader)
+    yield {
+        "s3.endpoint": f"http://{sandbox.s3_endpoint}",
+        "s3.access-key-id": sandbox.all.key_id,
+        "s3.secret-access-key": sandbox.all.secret,
+        "s3.region": sandbox.s3_region,
+    }
+    su.execute("DROP SERVER ice_store CASCADE")
+
+
+def test_a_table_in_the_store(store, warehouse, su, connect, lake_writer):
+    catalog = InMemoryCatalog("store", warehouse="s3://lake/ice_store", **store)
+    catalog.create_namespace("n")
+    name = "t_" + uuid.uuid4().hex[:8]
+    rows = pa.table({"t": pa.array([moment for moment in MOMENTS if moment], pa.timestamp("us")), "i": pa.array(range(6), pa.int64())})
+    table = catalog.create_table(f"n.{name}", rows.schema)
+    with table.update_spec() as update:
+        update.add_field("t", DayTransform(), "part")
+    table.append(rows)
+    file, folder = table.metadata_location, f"s3://lake/ice_store/n/{name}"
+    su.execute(f"CREATE FOREIGN TABLE stored_ice () SERVER ice_store OPTIONS (path '{folder}', format 'iceberg', version '?')")
+    su.execute("GRANT SELECT ON stored_ice TO iceberg_reader")
+    for user in ("iceberg_reader", "postgres"):
+        conn = connect(user)
+        early = "t >= '1969-12-31 12:00:00'"
+        assert conn.execute(f"SELECT count(*) FROM stored_ice WHERE {early}").fetchone() == (3,)
+        for scan in (f"iceberg_scan('{file}')", f"iceberg_scan('{folder}', version => '?')"):
+            assert conn.execute(f"SELECT count(*) FROM duckdb.query($$FROM {scan} WHERE {early}$$)").fetchone() == (3,)
+        error = failure(conn, f"SELECT * FROM duckdb.query($$FROM iceberg_scan('{folder}')$$)")
+        assert error.sqlstate == "58P01", error
+    # A manifest that has expired.
+    manifest = lake_writer.execute(f"SELECT file FROM glob('{folder}/metadata/*-m0.avro')").fetchone()[0]
+    lake_writer.execute(f"COPY (SELECT 'x'::BLOB) TO '{manifest}' (FORMAT blob)")
+    for user in ("iceberg_reader", "postgres"):
+        conn = connect(user)
+        assert sqlstate_of(conn, "SELECT count(*) FROM stored_ice") == "XX001"
+        assert sqlstate_of(conn, f"SELECT * FROM duckdb.query($$FROM iceberg_scan('{file}')$$)") == "XX001"
+
+
+def test_files_in_another_bucket_are_refused(store, warehouse, su, connect, lake_writer):
+    catalog = InMemoryCatalog("store", warehouse="s3://lake/ice_store", **store)
+    catalog.create_namespace("n")
+    name = "t_" + uuid.uuid4().hex[:8]
+    table = catalog.create_table(f"n.{name}", ROWS.schema, location=f"s3://vault/ice/{name}")
+    table.append(ROWS)
+    metadata = lake_writer.execute(f"SELECT content FROM read_text('{table.metadata_location}')").fetchone()[0]
+    place = f"s3://lake/ice_store/{name}.metadata.json"
+    lake_writer.execute(f"COPY (SELECT {quoted(metadata)}::BLOB) TO '{place}' (FORMAT blob)")
+    error = failure(connect("iceberg_reader"), f"SELECT * FROM duckdb.query($$FROM iceberg_scan('{place}')$$)")
+    assert error.sqlstate == "42501" and "outside" in str(error)
+
+
+def test_a_look_counts_for_a_while(plain, connect):
+    """Planning and execution pay for one look; the statement after the next is looked at again."""
+    conn = connect()
+    statement = f"SELECT count(*) FROM duckdb.query($$FROM iceberg_scan('{plain.metadata}')$$)"
+
+    def timed():
+        start = time.perf_counter()
+        assert conn.execute(statement).fetchone() == (4,)
+        return time.perf_counter() - start
+
+    timed()
+    note_latency("Iceberg table, looked at just now", min(timed() for _ in range(5)))
+    time.sleep(2.1)
+    note_latency("Iceberg table, looked at anew", timed())
+    plain.files("*-m0.avro")[0].unlink()
+    time.sleep(2.1)
+    assert sqlstate_of(conn, statement) == "58P01"

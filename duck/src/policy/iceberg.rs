@@ -36,6 +36,7 @@ pub(super) fn look(look: &Look<'_>, table: &LogTable) -> Result<Vec<String>> {
     }
     let document = Document::parse(&text).map_err(|_| damaged(table, "its metadata is no JSON"))?;
     let list = check_metadata(look, table, document.root())?;
+    check_branch(look, table, document.root())?;
     if table.reader == "iceberg_snapshots" {
         return Ok(vec![]);
     }
@@ -46,8 +47,60 @@ pub(super) fn look(look: &Look<'_>, table: &LogTable) -> Result<Vec<String>> {
     guards(look, table, document.root(), list.as_deref())
 }
 
+/// Refuses a moment at which the newest snapshot belongs to another branch than the main one: DuckDB
+/// 1.5.5 takes the newest of all.
+fn check_branch(look: &Look<'_>, table: &LogTable, root: Item<'_, '_>) -> Result<()> {
+    let Some(moment) = table.option("snapshot_from_timestamp") else { return Ok(()) };
+    let sql = format!("SELECT CAST(epoch_ms(CAST({moment} AS TIMESTAMP)) AS VARCHAR)");
+    let moment = look.rows(&sql)?.into_iter().flatten().next();
+    let Some(moment) = moment.and_then(|text| text.parse::<i64>().ok()) else { return Ok(()) };
+    let snapshots: Vec<_> = root
+        .get("snapshots")
+        .into_iter()
+        .flat_map(Item::children)
+        .filter_map(|snapshot| {
+            let id = number(snapshot.get("snapshot-id"))?;
+            let at = number(snapshot.get("timestamp-ms"))?;
+            Some((id, at, number(snapshot.get("parent-snapshot-id"))))
+        })
+        .collect();
+    let mut main = vec![];
+    let mut next = number(root.get("current-snapshot-id"));
+    while let Some(found) = snapshots.iter().find(|(id, ..)| Some(*id) == next) {
+        if main.contains(&found.0) {
+            break;
+        }
+        main.push(found.0);
+        next = found.2;
+    }
+    let newest = |of_main: bool| {
+        snapshots
+            .iter()
+            .filter(|(id, at, _)| *at <= moment && (!of_main || main.contains(id)))
+            .max_by_key(|(_, at, _)| *at)
+            .map(|(id, ..)| *id)
+    };
+    match (newest(false), newest(true)) {
+        (taken, right) if taken == right => Ok(()),
+        (_, right) => {
+            let right = right.map_or("has none then".to_owned(), |id| {
+                format!("is read by snapshot_from_id => {id}")
+            });
+            Err(Error::new(
+                ErrorKind::NotSupported,
+                format!(
+                    "the newest snapshot of Iceberg table \"{}\" at that moment is of another \
+                     branch; the main one {right}",
+                    shown(&table.path)
+                ),
+            ))
+        }
+    }
+}
+
 /// The columns by whose partitions DuckDB 1.5.5 leaves out too much (docs/upstream.md): moments before
-/// 1970 in partitions by time, uuids in buckets, truncated decimals.
+/// 1970 in partitions by month or day, uuids in buckets, truncated decimals. Years, hours, dates and all
+/// other buckets and truncations are right.
 fn guards(
     look: &Look<'_>,
     table: &LogTable,
@@ -64,7 +117,7 @@ fn guards(
             let kinds = field_kinds(root, source);
             let is = |start: &str| kinds.iter().any(|(_, kind)| kind.starts_with(start));
             let hazard = match transform {
-                "year" | "month" | "day" | "hour" => {
+                "month" | "day" if is("timestamp") => {
                     list.is_none_or(|list| !holds_only_later(look, list, id, position))
                 }
                 bucket if bucket.starts_with("bucket") => is("uuid"),
