@@ -583,6 +583,7 @@ fn classify(error: &duck::Error) -> (SqlState, &'static str) {
         ErrorKind::Attach => classify_attach_error(text),
         ErrorKind::Io | ErrorKind::Http => classify_file_error(text),
         ErrorKind::Permission if has("GET error") || has("HTTP") => classify_file_error(text),
+        ErrorKind::Permission if has("Permission denied") => classify_file_error(text),
         ErrorKind::Permission => (
             SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
             "permission denied: the path lies outside the locations of the role's servers",
@@ -726,7 +727,12 @@ fn classify_file_error(text: &str) -> (SqlState, &'static str) {
         (SqlState::ERRCODE_CONNECTION_FAILURE, "the object store does not answer")
     } else if says_damaged(text) {
         (SqlState::ERRCODE_DATA_CORRUPTED, "a file is not what its format says")
-    } else if has("Permission denied") || has("disabled by configuration") {
+    } else if has("Permission denied") {
+        (
+            SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            "permission denied: the operating system does not let the server open a file",
+        )
+    } else if has("disabled by configuration") {
         (
             SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
             "permission denied: the path lies outside the locations of the role's servers",

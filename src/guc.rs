@@ -5,7 +5,7 @@ use std::ffi::CString;
 use pgrx::pg_sys;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
-use crate::pg::encoding;
+use crate::pg::{encoding, nodes};
 
 static MEMORY_LIMIT_MB: GucSetting<i32> = GucSetting::<i32>::new(2048);
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
@@ -18,6 +18,7 @@ static ENABLE_PUSHDOWN: GucSetting<bool> = GucSetting::<bool>::new(true);
 static PUSHDOWN_FLOAT_AGGREGATES: GucSetting<bool> = GucSetting::<bool>::new(true);
 static SHIP_ROWS: GucSetting<i32> = GucSetting::<i32>::new(100_000);
 static COMMIT_MESSAGE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static DISABLED_READERS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static SUPERUSER_SANDBOX: GucSetting<bool> = GucSetting::<bool>::new(true);
 static LOG_SQL: GucSetting<bool> = GucSetting::<bool>::new(false);
 
@@ -34,6 +35,8 @@ pub struct Limits {
     pub http_timeout_s: i32,
     pub http_retries: i32,
     pub file_cache: bool,
+    /// Of [`duck::policy::READERS`].
+    pub disabled_readers: Vec<String>,
 }
 
 #[must_use]
@@ -49,7 +52,45 @@ pub fn limits() -> Limits {
         http_timeout_s: HTTP_TIMEOUT_S.get(),
         http_retries: HTTP_RETRIES.get(),
         file_cache: ENABLE_FILE_CACHE.get(),
+        disabled_readers: DISABLED_READERS
+            .get()
+            .map(|list| names_of(&list.to_string_lossy()))
+            .unwrap_or_default(),
     }
+}
+
+#[expect(clippy::cast_possible_wrap, reason = "one bit")]
+const LIST_INPUT: i32 = pg_sys::GUC_LIST_INPUT as i32;
+
+/// The names in a list, in lower case.
+fn names_of(list: &str) -> Vec<String> {
+    list.split(',')
+        .map(|name| name.trim().trim_matches('"').to_ascii_lowercase())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+/// Refuses names that are none of readers.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn check_disabled_readers(
+    new: *mut *mut std::ffi::c_char,
+    _extra: *mut *mut std::ffi::c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: PostgreSQL passes a place that holds NULL or a NUL-terminated text.
+    let list = unsafe { if (*new).is_null() { String::new() } else { nodes::str_at(*new) } };
+    let names = names_of(&list);
+    let Some(unknown) = names.iter().find(|n| !duck::policy::READERS.contains(&n.as_str())) else {
+        return true;
+    };
+    let detail = format!(
+        "\"{unknown}\" is not a reader; the readers are {}.",
+        duck::policy::READERS.join(", ")
+    );
+    let detail = CString::new(detail).unwrap_or_default();
+    // SAFETY: guc.c reads the text when it reports the refusal, within the same memory context.
+    unsafe { pg_sys::GUC_check_errdetail_string = pg_sys::pstrdup(detail.as_ptr()) };
+    false
 }
 
 #[must_use]
@@ -191,6 +232,21 @@ pub fn init() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    // SAFETY: the hook is guarded; the texts are static.
+    unsafe {
+        GucRegistry::define_string_guc_with_hooks(
+            c"duckdb.disabled_readers",
+            c"Sets which of DuckDB's readers nobody may use.",
+            c"A list of names such as iceberg_scan; each closes the functions that belong to it, \
+              foreign tables of its format, and paths that stand as tables.",
+            &DISABLED_READERS,
+            GucContext::Suset,
+            GucFlags::from_bits_retain(LIST_INPUT),
+            Some(check_disabled_readers),
+            None,
+            None,
+        );
+    }
     GucRegistry::define_bool_guc(
         c"duckdb.superuser_sandbox",
         c"Fences in what superusers read of foreign tables and lakes.",

@@ -91,6 +91,8 @@ pub struct OpenSpec {
     pub lakes: Vec<LakeSpec>,
     /// Extensions besides those that the servers need, in any order.
     pub extra_extensions: Vec<Extension>,
+    /// The readers that are switched off, of [`crate::policy::READERS`].
+    pub disabled_readers: Vec<String>,
     /// PostgreSQL's TimeZone, which stays settable.
     pub time_zone: Option<String>,
 }
@@ -328,6 +330,10 @@ fn early_settings(spec: &OpenSpec) -> String {
     // Given at open it is ignored.
     if let Some(bytes) = spec.max_temp_directory_size_bytes {
         set("max_temp_directory_size", &format!("'{bytes}B'"));
+    }
+    // What a table without a version hint is read by, the policy says: the option `version`.
+    if spec.extensions().contains(&Extension::Iceberg) {
+        set("unsafe_enable_version_guessing", "true");
     }
     if let Some(time_zone) = &spec.time_zone {
         set("TimeZone", &literal(time_zone));

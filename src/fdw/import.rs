@@ -203,15 +203,28 @@ impl Import {
 
     /// The options of a table.
     fn options(&self, found: &Found) -> Result<Vec<(String, String)>> {
-        let mut options = vec![("path".to_owned(), found.path.clone())];
+        let newest = found.format == Format::Iceberg && self.option("version") == Some("?");
+        // Otherwise a folder without a version hint is the metadata file that is the newest now.
+        let path = if newest {
+            format!("{}{}", self.prefix, found.base).trim_end_matches('/').to_owned()
+        } else {
+            found.path.clone()
+        };
+        let mut options = vec![("path".to_owned(), path.clone())];
         if Format::guess(&found.path) != Some(found.format) {
             options.push(("format".into(), found.format.name().into()));
         }
         if found.hive && self.option("hive_partitioning").is_none() {
             options.push(("hive_partitioning".into(), "true".into()));
         }
+        let codec = "metadata_compression_codec";
+        if found.gzip && !path.ends_with(".json") && self.option(codec).is_none() {
+            options.push((codec.into(), "gzip".into()));
+        }
         for (name, value) in &self.options {
-            if name != "format" && found.format.takes(name)? {
+            // Delta's version is a number.
+            let other = found.format == Format::Delta && name == "version" && value == "?";
+            if name != "format" && !other && found.format.takes(name)? {
                 options.push((name.clone(), value.clone()));
             }
         }

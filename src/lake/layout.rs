@@ -22,6 +22,8 @@ pub struct Found {
     pub path: String,
     /// Whether the files lie in folders `key=value`.
     pub hive: bool,
+    /// Whether an Iceberg table's metadata is compressed, which a folder's name does not tell.
+    pub gzip: bool,
     /// The files of a folder, below the prefix; empty for a table that is one whatever its files.
     pub files: Vec<String>,
 }
@@ -56,6 +58,7 @@ pub fn tables(prefix: &str, files: &[String]) -> Vec<Found> {
         format: Format::guess(ending).unwrap_or(Format::Parquet),
         path: format!("{}**/*{ending}", literal(&(prefix.to_owned() + &below(root)))),
         hive: true,
+        gzip: false,
         files: vec![],
     }));
     for (folder, files) in folders {
@@ -74,6 +77,7 @@ pub fn single(prefix: &str, file: &str) -> Option<Found> {
         format,
         path: literal(&format!("{prefix}{file}")),
         hive: false,
+        gzip: false,
         files: vec![],
     })
 }
@@ -92,6 +96,7 @@ fn of_folder(prefix: &str, folder: &str, files: &[&str]) -> Vec<Found> {
         format,
         path: format!("{}*{first}", literal(&(prefix.to_owned() + &below(folder)))),
         hive: false,
+        gzip: false,
         files: files.iter().map(|file| (*file).to_owned()).collect(),
     }]
 }
@@ -128,6 +133,7 @@ fn lakes(prefix: &str, files: &[String]) -> Vec<Found> {
         format: Format::Delta,
         path: format!("{prefix}{root}").trim_end_matches('/').to_owned(),
         hive: false,
+        gzip: false,
         files: vec![],
     });
     let iceberg_tables = iceberg.iter().filter_map(|(root, (newest, hinted))| {
@@ -138,6 +144,7 @@ fn lakes(prefix: &str, files: &[String]) -> Vec<Found> {
             format: Format::Iceberg,
             path: format!("{prefix}{path}").trim_end_matches('/').to_owned(),
             hive: false,
+            gzip: newest.ends_with(".gz.metadata.json"),
             files: vec![],
         })
     });

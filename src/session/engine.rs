@@ -154,7 +154,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Refuses what the role may not run, whatever the text; returns what `sql` uses.
+    /// Refuses what the role may not run, whatever the text; returns what `sql` uses, and the text to
+    /// run where that is another one.
     fn check(
         &self,
         connection: &Connection,
@@ -162,11 +163,11 @@ impl Engine {
         sql: &str,
         values: &[Value],
         entry: &Entry,
-    ) -> Result<Verdict> {
+    ) -> Result<(Verdict, Option<String>)> {
         let verdict = policy::check_query(connection, &self.policy, sql, values)?;
         self.check_planned(connection, sql, entry)?;
-        policy::admit(connection, &self.policy, &verdict)?;
-        let Entry::Readers(allowed) = entry else { return Ok(verdict) };
+        let guarded = policy::admit(connection, &self.policy, &verdict, sql)?;
+        let Entry::Readers(allowed) = entry else { return Ok((verdict, guarded)) };
         let reader = if original == sql {
             verdict.bare_reader.clone()
         } else {
@@ -174,7 +175,7 @@ impl Engine {
             policy::check_query(connection, &self.policy, original, &[])?.bare_reader
         };
         match reader {
-            Some(reader) if allowed.contains(&reader) => Ok(verdict),
+            Some(reader) if allowed.contains(&reader) => Ok((verdict, guarded)),
             _ => Err(Error::new(
                 ErrorKind::NotAllowed,
                 "permission denied for function duckdb.query",
@@ -223,7 +224,8 @@ impl Engine {
         entry: &Entry,
     ) -> Result<Statement> {
         self.set_timezone(connection, timezone)?;
-        self.check(connection, original, sql, values, entry)?;
+        let (_, guarded) = self.check(connection, original, sql, values, entry)?;
+        let sql = guarded.as_deref().unwrap_or(sql);
         let word = lexer::first_word(sql);
         let is_query = lexer::is_subquery(sql)
             || matches!(word.as_str(), "" | "EXPLAIN" | "CALL" | "PRAGMA")
@@ -277,7 +279,8 @@ impl Engine {
                 self.check_planned(connection, sql, entry)?;
             }
             check_written(connection, check.as_ref())?;
-            let verdict = self.check(connection, original, sql, values, entry)?;
+            let (verdict, guarded) = self.check(connection, original, sql, values, entry)?;
+            let sql = guarded.as_deref().unwrap_or(sql);
             self.check_write(connection, before, !verdict.patterns.is_empty())?;
             let whole = format!("{before}{sql}{behind}");
             self.check_planned(connection, &whole, entry)?;
@@ -293,8 +296,8 @@ impl Engine {
         // In a text of the user's, errors are to point at their place.
         if values.is_empty() && matches!(entry, Entry::Tables(..)) {
             self.set_timezone(connection, timezone)?;
-            self.check(connection, original, sql, values, entry)?;
-            return Statement::prepare_late(connection, sql);
+            let (_, guarded) = self.check(connection, original, sql, values, entry)?;
+            return Statement::prepare_late(connection, guarded.as_deref().unwrap_or(sql));
         }
         self.prepare(connection, original, sql, values, timezone, entry)
     }
@@ -469,7 +472,8 @@ impl Engine {
         for (number, types) in tables.iter().enumerate() {
             TempTable::new(number, Arc::clone(types)).create(&connection)?;
         }
-        self.check(&connection, original, sql, &[], entry)?;
+        let (_, guarded) = self.check(&connection, original, sql, &[], entry)?;
+        let sql = guarded.as_deref().unwrap_or(sql);
         let rows = Statement::prepare(&connection, &format!("EXPLAIN {sql}"))?.execute(&[])?;
         let mut plan = String::new();
         while let Some(chunk) = rows.next_chunk()? {
@@ -514,10 +518,10 @@ impl Engine {
         if measured {
             open::measure_progress(&connection)?;
         }
-        let verdict = self.check(&connection, query, query, &[], &Entry::Query)?;
+        let (verdict, guarded) = self.check(&connection, query, query, &[], &Entry::Query)?;
         self.check_write(&connection, name, !verdict.patterns.is_empty())?;
         // The newline ends a comment at the query's end.
-        let query = lexer::without_terminator(query);
+        let query = lexer::without_terminator(guarded.as_deref().unwrap_or(query));
         let sql = format!("CREATE TABLE {name} AS FROM (\n{query}\n)");
         let statement = Statement::prepare(&connection, &sql)?;
         let rows = statement.start(|| control.is_cancelled())?;

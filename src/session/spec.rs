@@ -461,6 +461,7 @@ pub fn build(
         servers,
         lakes: lakes.iter().map(|oid| lake(role, *oid)).collect::<Result<_>>()?,
         extra_extensions: extensions,
+        disabled_readers: limits.disabled_readers.clone(),
         time_zone: None,
     })
 }

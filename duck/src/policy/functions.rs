@@ -225,37 +225,70 @@ pub fn is_readable_setting(name: &str) -> bool {
     SETTINGS.contains(&name.to_ascii_lowercase().as_str())
 }
 
-/// The functions that DuckDB puts in place of a table name that ends like a file.
+/// The functions that DuckDB 1.5.5 and its extensions put in place of a table name that ends like a
+/// file, those that ordinary roles may not call among them.
 const SUFFIXES: &[(&str, &str, Option<Extension>)] = &[
     ("parquet", "read_parquet", None),
     ("csv", "read_csv_auto", None),
     ("tsv", "read_csv_auto", None),
-    ("csv.gz", "read_csv_auto", None),
-    ("csv.zst", "read_csv_auto", None),
-    ("tsv.gz", "read_csv_auto", None),
-    ("tsv.zst", "read_csv_auto", None),
     ("json", "read_json_auto", None),
     ("jsonl", "read_json_auto", None),
     ("ndjson", "read_json_auto", None),
-    ("json.gz", "read_json_auto", None),
-    ("jsonl.gz", "read_json_auto", None),
-    ("ndjson.gz", "read_json_auto", None),
-    ("json.zst", "read_json_auto", None),
-    ("jsonl.zst", "read_json_auto", None),
-    ("ndjson.zst", "read_json_auto", None),
     ("avro", "read_avro", Some(Extension::Avro)),
     ("xlsx", "read_xlsx", Some(Extension::Excel)),
+    ("duckdb", "read_duckdb", None),
+    ("db", "read_duckdb", None),
+    ("ddb", "read_duckdb", None),
 ];
 
-/// The reader of a file that stands as a table name; `None` when DuckDB would not take it for one.
+/// The reader of a file that stands as a table name; `None` when DuckDB would not take it for one, or
+/// when more than one reader might (`ReplacementScan::CanReplace` in DuckDB's sources also finds an
+/// ending before any question mark).
 pub fn reader_of_path(path: &str) -> Option<(&'static str, Option<Extension>)> {
     let lower = path.to_ascii_lowercase();
-    let place = lower.split('?').next().unwrap_or_default();
-    let ends = |suffix: &str| place.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
-    SUFFIXES
-        .iter()
-        .find(|(suffix, ..)| ends(suffix))
-        .map(|(_, reader, extension)| (*reader, *extension))
+    let bare = [".gz", ".zst"].iter().find_map(|end| lower.strip_suffix(end)).unwrap_or(&lower);
+    let matches = |suffix: &str| {
+        let ending = format!(".{suffix}");
+        bare.ends_with(&ending) || lower.contains(&format!("{ending}?"))
+    };
+    let mut found = SUFFIXES.iter().filter(|(suffix, ..)| matches(suffix));
+    let (_, reader, extension) = found.next()?;
+    found.all(|(_, other, _)| other == reader).then_some((*reader, *extension))
+}
+
+/// The readers that an administrator may switch off, each with the functions that go with it.
+pub const READERS: &[&str] = &[
+    "delta_scan",
+    "glob",
+    "iceberg_scan",
+    "read_avro",
+    "read_blob",
+    "read_csv",
+    "read_duckdb",
+    "read_json",
+    "read_parquet",
+    "read_text",
+    "read_xlsx",
+];
+
+/// Which of [`READERS`] a function belongs to.
+pub fn reader_family(function: &str) -> Option<&'static str> {
+    let name = function.to_ascii_lowercase();
+    let starts = |start: &str| name.starts_with(start);
+    let family = if starts("iceberg_") {
+        "iceberg_scan"
+    } else if starts("delta_") {
+        "delta_scan"
+    } else if starts("read_json") || starts("read_ndjson") {
+        "read_json"
+    } else if starts("read_csv") || name == "sniff_csv" {
+        "read_csv"
+    } else if starts("parquet_") {
+        "read_parquet"
+    } else {
+        name.as_str()
+    };
+    READERS.iter().copied().find(|known| *known == family)
 }
 
 /// Whether a table name could make DuckDB look for a file: it looks like a path or ends like a file
@@ -363,5 +396,29 @@ mod tests {
         }
         assert_eq!(table_function("READ_CSV"), Some(TableFunction::Reader(None)));
         assert!(!is_allowed_reader_argument("store_rejects"));
+    }
+
+    #[test]
+    fn a_path_has_the_reader_that_duckdb_would_take_or_none() {
+        let of = |path| reader_of_path(path).map(|(reader, _)| reader);
+        assert_eq!(of("/d/x.CSV.gz"), Some("read_csv_auto"));
+        assert_eq!(of("/d/x?.csv"), Some("read_csv_auto"));
+        assert_eq!(of("https://h/x.parquet?signature=a.b"), Some("read_parquet"));
+        for path in ["/d/x.duckdb", "/d/x.DB", "/d/x.ddb", "/d/*.duckdb", "/d/x.duckdb.gz"] {
+            assert_eq!(of(path), Some("read_duckdb"), "{path}");
+        }
+        for path in ["/d/x.csv?.duckdb", "/d/x.db?.csv", "/d/x.txt", "/d/x", "/d/xcsv"] {
+            assert_eq!(of(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn each_reader_belongs_to_one_that_can_be_switched_off() {
+        for (name, kind) in TABLE_FUNCTIONS {
+            let family = reader_family(name);
+            assert_eq!(family.is_some(), matches!(kind, TableFunction::Reader(_)), "{name}");
+        }
+        assert!(SUFFIXES.iter().all(|(_, reader, _)| reader_family(reader).is_some()));
+        assert!(READERS.iter().all(|name| reader_family(name) == Some(name)));
     }
 }

@@ -384,7 +384,7 @@ fn views_are_read_only_if_their_functions_are_duckdbs() {
     );
     let read = || {
         let verdict = check_query(&fixture.connection, &fixture.policy, "FROM lk.v", &[]).unwrap();
-        admit(&fixture.connection, &fixture.policy, &verdict)
+        admit(&fixture.connection, &fixture.policy, &verdict, "").map(drop)
     };
     read().unwrap();
     fixture.run("CREATE MACRO lk.main.mine(x) AS 1");
@@ -482,7 +482,7 @@ fn views_of_other_lakes_within_views_are_checked() {
     );
     let read = || {
         let verdict = check_query(&fixture.connection, &fixture.policy, "FROM lk.v", &[]).unwrap();
-        admit(&fixture.connection, &fixture.policy, &verdict)
+        admit(&fixture.connection, &fixture.policy, &verdict, "").map(drop)
     };
     read().unwrap();
     fixture.run("CREATE OR REPLACE VIEW ro.main.w AS SELECT * FROM glob('/*')");
@@ -499,7 +499,7 @@ fn views_as_they_were_are_checked() {
     fixture.run("CREATE VIEW lk.main.v AS SELECT 1 AS a");
     let read = |sql| {
         let verdict = check_query(&fixture.connection, &fixture.policy, sql, &[]).unwrap();
-        admit(&fixture.connection, &fixture.policy, &verdict)
+        admit(&fixture.connection, &fixture.policy, &verdict, "").map(drop)
     };
     let past = "FROM lk.v AT (VERSION => 3)";
     let add = "INSERT INTO __ducklake_metadata_lk.ducklake_view VALUES";

@@ -2,6 +2,7 @@
 //! paths of files. Views are in [`super::views`].
 
 use super::lexer::{Kind, Token, tokens};
+use super::tables::{guarded, look_at};
 use super::views::{READS_THE_PAST, texts};
 use super::walk::Found;
 use super::{Lake, Policy, Verdict, VerdictKind, check, check_listing, check_views};
@@ -22,7 +23,15 @@ use crate::value::Value;
 /// # Errors
 /// [`ErrorKind::NotAllowed`] naming the view or the key; [`ErrorKind::NotSupported`] for a pattern
 /// beside a table whose log names files; DuckDB's own.
-pub fn admit(connection: &Connection, policy: &Policy, verdict: &Verdict) -> Result<()> {
+///
+/// Returns the statement anew where it reads tables whose columns must be guarded; see
+/// [`super::tables::guarded`].
+pub fn admit(
+    connection: &Connection,
+    policy: &Policy,
+    verdict: &Verdict,
+    sql: &str,
+) -> Result<Option<String>> {
     check_views(connection, policy, verdict)?;
     let from_log =
         |extension: &Extension| matches!(extension, Extension::Iceberg | Extension::Delta);
@@ -33,14 +42,24 @@ pub fn admit(connection: &Connection, policy: &Policy, verdict: &Verdict) -> Res
             "a statement cannot read both an Iceberg or Delta table and a pattern of files",
         ));
     }
-    let literally = verdict.patterns.is_empty() && (reads_logs || !verdict.lakes.is_empty());
+    // The newest file of metadata is found by a pattern; all that it names is looked at below.
+    let guesses =
+        verdict.tables.iter().any(|table| table.text("version").is_some_and(|v| v == "?"));
+    let literally =
+        verdict.patterns.is_empty() && !guesses && (reads_logs || !verdict.lakes.is_empty());
     connection.take_paths_literally(policy.is_remote && literally)?;
-    if !verdict.patterns.is_empty() {
+    if !verdict.patterns.is_empty() || guesses {
         for lake in verdict.lakes.iter().filter_map(|name| policy.lake_named(name)) {
             check_paths(connection, lake)?;
         }
     }
-    verdict.patterns.iter().try_for_each(|pattern| check_listing(connection, policy, pattern))
+    let mut patterns = verdict.patterns.iter().chain(&verdict.local_patterns);
+    patterns.try_for_each(|pattern| check_listing(connection, policy, pattern))?;
+    let guards = look_at(connection, policy, &verdict.tables)?;
+    if guards.iter().all(Vec::is_empty) {
+        return Ok(None);
+    }
+    guarded(sql, &verdict.tables, &guards).map(Some)
 }
 
 /// Where patterns must be understood, the lake's own paths are looked through instead. One that comes
@@ -62,6 +81,12 @@ fn check_paths(connection: &Connection, lake: &Lake) -> Result<()> {
 /// # Errors
 /// As [`check_target`].
 pub(super) fn prepare_unchecked(connection: &Connection, policy: &Policy, sql: &str) -> Result<()> {
+    if !policy.disabled_readers.is_empty() {
+        tokens(sql)?
+            .iter()
+            .filter_map(Token::name)
+            .try_for_each(|name| policy.check_reader(name))?;
+    }
     if policy.may_name_lake(sql) {
         check_past(connection, policy, sql)?;
         // A text that names places itself may hold patterns.

@@ -5,14 +5,17 @@
 
 mod copy;
 mod ddl;
+mod delta;
 mod dml;
 mod execute;
 mod functions;
+mod iceberg;
 mod json;
 mod lakes;
 mod lexer;
 mod outer;
 mod planned;
+mod tables;
 mod target;
 mod views;
 mod walk;
@@ -55,6 +58,10 @@ pub struct Verdict {
     pub extensions: Vec<Extension>,
     /// The paths in object stores that stand for whatever keys match them; see [`check_listing`].
     pub patterns: Vec<String>,
+    /// The patterns of local paths; see [`check_listing`].
+    pub local_patterns: Vec<String>,
+    /// The Iceberg and Delta tables.
+    pub tables: Vec<LogTable>,
     /// The names of all relations that are read, in lower case and without qualifiers, each once.
     pub relations: Vec<String>,
     /// The lakes whose relations are read, each once.
@@ -82,10 +89,14 @@ pub struct Policy {
     lakes: Vec<Lake>,
     /// Whether object stores can be reached.
     is_remote: bool,
+    /// The readers that are switched off; see [`functions::READERS`].
+    disabled_readers: Vec<String>,
     verdicts: Mutex<HashMap<Box<str>, Verdict>>,
     /// What recent queries of our own use.
     uses: Mutex<HashMap<Box<str>, Arc<planned::Uses>>>,
     listings: Mutex<HashMap<Box<str>, Instant>>,
+    /// When Iceberg and Delta tables were found sound.
+    looks: Mutex<HashMap<Box<str>, tables::KnownLook>>,
     parser: Mutex<Option<Parser>>,
     /// The statement that was parsed last, and its tree: SQL of our own is looked at twice.
     last_tree: Mutex<Option<(Box<str>, Arc<str>)>>,
@@ -188,9 +199,11 @@ impl Policy {
             writable: locations(crate::server::ServerSpec::is_writable),
             lakes: spec.lakes.iter().map(Lake::new).collect(),
             is_remote: spec.extensions().contains(&Extension::Httpfs),
+            disabled_readers: spec.disabled_readers.clone(),
             verdicts: Mutex::default(),
             uses: Mutex::default(),
             listings: Mutex::default(),
+            looks: Mutex::default(),
             parser: Mutex::default(),
             last_tree: Mutex::default(),
             ordinary: OnceLock::new(),
@@ -245,9 +258,11 @@ impl Policy {
                 writable: vec![],
                 lakes: self.lakes.clone(),
                 is_remote: self.is_remote,
+                disabled_readers: self.disabled_readers.clone(),
                 verdicts: Mutex::default(),
                 uses: Mutex::default(),
                 listings: Mutex::default(),
+                looks: Mutex::default(),
                 parser: Mutex::default(),
                 last_tree: Mutex::default(),
                 ordinary: OnceLock::new(),
@@ -322,6 +337,19 @@ impl Policy {
         tree.ok_or_else(|| {
             Error::new(ErrorKind::NotSupported, "DuckDB gives no tree of the statement")
         })
+    }
+
+    /// Refuses a function of a reader that is switched off, whoever calls it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] naming the setting.
+    fn check_reader(&self, function: &str) -> Result<()> {
+        match functions::reader_family(function) {
+            Some(family) if self.disabled_readers.iter().any(|disabled| disabled == family) => Err(
+                not_allowed(format!("reader {family} is switched off by duckdb.disabled_readers")),
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// Checks a path to read, as the role wrote it.
@@ -497,6 +525,11 @@ pub fn check_listing(connection: &Connection, policy: &Policy, pattern: &str) ->
         return Ok(());
     }
     let question = [Value::Varchar(pattern.to_owned())];
+    if !pattern.contains("://") {
+        check_links(connection, policy, pattern, &question)?;
+        note_listing(policy, pattern);
+        return Ok(());
+    }
     let odd = connection.query_text(
         "SELECT file FROM glob(CAST($1 AS VARCHAR)) \
          WHERE contains(file, '?') OR contains(file, '/../') OR contains(file, '/./') LIMIT 1",
@@ -507,17 +540,45 @@ pub fn check_listing(connection: &Connection, policy: &Policy, pattern: &str) ->
             "pattern \"{pattern}\" matches the key \"{key}\", which DuckDB would read as something else"
         )));
     }
+    note_listing(policy, pattern);
+    Ok(())
+}
+
+fn note_listing(policy: &Policy, pattern: &str) {
     let mut listings = policy.listings.lock();
     if listings.len() >= CACHED_VERDICTS {
         listings.clear();
     }
     listings.insert(pattern.into(), Instant::now());
-    Ok(())
+}
+
+/// Looks through the local files that a pattern matches: DuckDB goes through symbolic links when it
+/// lists folders, and looks where they lead only when it opens a file.
+fn check_links(
+    connection: &Connection,
+    policy: &Policy,
+    pattern: &str,
+    question: &[Value],
+) -> Result<()> {
+    if !policy.sandboxed {
+        return Ok(());
+    }
+    let files = views::texts(connection, "SELECT file FROM glob(CAST($1 AS VARCHAR))", question)?;
+    match files.iter().flatten().find(|file| !policy.leads_to_location(file.as_ref())) {
+        None => Ok(()),
+        // Not by its name, which the role need not know.
+        Some(_) => Err(not_allowed(format!(
+            "pattern \"{}\" leads outside the locations of the role's servers by a symbolic link",
+            shown(pattern)
+        ))),
+    }
 }
 
 pub use execute::{check_execute, is_export};
+pub use functions::READERS;
 pub use lakes::{admit, check_target, prepare_write};
 pub use planned::{Expected, Functions, RelationName, TableCall, check_planned};
+pub use tables::LogTable;
 pub use views::READS_THE_PAST;
 use views::check_views;
 

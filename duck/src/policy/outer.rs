@@ -4,9 +4,10 @@
 
 use super::lexer::{Kind, Token};
 use super::planned::{Expected, Functions, check_planned};
+use super::tables::{guarded, look_at};
 use super::{Policy, Verdict, VerdictKind, check_query, functions, not_allowed};
 use crate::connection::Connection;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::quote::identifier;
 use crate::value::Value;
 
@@ -236,14 +237,16 @@ impl<'a> Outer<'a> {
 
     /// A whole SELECT, checked, in parentheses. The newline ends a comment.
     pub fn checked(&mut self, inner: &str) -> Result<String> {
-        self.check(inner)?;
-        Ok(format!("({inner}\n)"))
+        let guarded = self.check(inner)?;
+        Ok(format!("({}\n)", guarded.as_deref().unwrap_or(inner)))
     }
 
-    /// The caller admits what all parts read.
-    fn check(&mut self, query: &str) -> Result<()> {
+    /// Returns the query anew where columns of it must be guarded. The caller admits what all parts
+    /// read.
+    fn check(&mut self, query: &str) -> Result<Option<String>> {
         if let Some((expected, functions)) = self.planned {
-            return check_planned(self.connection, self.policy, query, expected, functions);
+            check_planned(self.connection, self.policy, query, expected, functions)?;
+            return Ok(None);
         }
         let verdict = check_query(self.connection, self.policy, query, self.parameters)?;
         if verdict.kind != VerdictKind::Select {
@@ -251,10 +254,26 @@ impl<'a> Outer<'a> {
         }
         self.seen.extensions.extend(verdict.extensions);
         self.seen.patterns.extend(verdict.patterns);
+        self.seen.local_patterns.extend(verdict.local_patterns);
         self.seen.relations.extend(verdict.relations);
         self.seen.travels |= verdict.travels;
         verdict.lakes.iter().for_each(|lake| self.note_lake(lake));
-        Ok(())
+        let guards = look_at(self.connection, self.policy, &verdict.tables)?;
+        if guards.iter().all(Vec::is_empty) {
+            return Ok(None);
+        }
+        guarded(query, &verdict.tables, &guards).map(Some)
+    }
+
+    /// [`Outer::check`] for what is not built anew from the query.
+    pub fn check_whole(&mut self, query: &str) -> Result<()> {
+        match self.check(query)? {
+            None => Ok(()),
+            Some(_) => Err(Error::new(
+                ErrorKind::NotSupported,
+                "an Iceberg or Delta table with such columns cannot be read within an expression here",
+            )),
+        }
     }
 
     fn note_lake(&mut self, lake: &str) {
@@ -329,8 +348,8 @@ impl<'a> Outer<'a> {
         let text = &self.sql[first.start..last.end];
         // By itself its brackets match, in parentheses it is an expression: so it is one wherever
         // an expression may stand.
-        self.check(&format!("SELECT\n{text}\n"))?;
-        self.check(&format!("SELECT (\n{text}\n)"))?;
+        self.check_whole(&format!("SELECT\n{text}\n"))?;
+        self.check_whole(&format!("SELECT (\n{text}\n)"))?;
         Ok(format!("(\n{text}\n)"))
     }
 
@@ -361,7 +380,7 @@ impl<'a> Outer<'a> {
             text.push_str(&part);
         }
         self.must(open.is_empty() && !text.is_empty())?;
-        self.check(&format!("SELECT CAST(NULL AS{text})"))?;
+        self.check_whole(&format!("SELECT CAST(NULL AS{text})"))?;
         Ok(text.trim_start().to_owned())
     }
 

@@ -385,7 +385,6 @@ fn reader_arguments_that_write_or_name_files_are_refused() {
         "FROM read_csv('s3://acme/sales/x.csv', REJECTS_TABLE := 'r')",
         "FROM delta_scan('s3://acme/sales/x', log_tail => [])",
         "FROM iceberg_scan('s3://acme/sales/t', version => '../../vault/v1')",
-        "FROM iceberg_scan('s3://acme/sales/t', version => 'a' || 'b')",
         "FROM iceberg_scan('s3://acme/sales/t', version_name_format => '../%s%s')",
         "FROM iceberg_scan('s3://acme/sales/t', metadata_compression_codec => '/x')",
         "FROM read_parquet('s3://acme/sales/x', nosuch => 1)",
@@ -393,6 +392,18 @@ fn reader_arguments_that_write_or_name_files_are_refused() {
         fixture.assert_refused(sql, "argument \"");
     }
     fixture.assert_allowed("FROM iceberg_scan('s3://acme/sales/t', version => 'v3')");
+    fixture.assert_allowed("FROM iceberg_scan('s3://acme/sales/t', version => '?')");
+    fixture.assert_allowed("FROM delta_scan('s3://acme/sales/t', version => 3)");
+    // What is looked at beforehand must be known, whoever asks.
+    for sandboxed in [true, false] {
+        let fixture = Fixture::new(sandboxed);
+        for sql in [
+            "FROM iceberg_scan('s3://acme/sales/t', version => 'a' || 'b')",
+            "FROM delta_scan('s3://acme/sales/' || 't')",
+        ] {
+            assert_eq!(fixture.query(sql).unwrap_err().kind(), ErrorKind::NotAllowed, "{sql}");
+        }
+    }
 }
 
 #[test]
@@ -541,7 +552,18 @@ fn allowed_statements_are_rebuilt_from_checked_parts() {
         ),
         (
             "COPY t TO 's3://acme/out/x' WITH (partition_by (a, \"b\"), OVERWRITE)",
-            "COPY (SELECT * FROM \"t\"\n) TO 's3://acme/out/x' (partition_by ( a , \"b\" ), overwrite)",
+            "COPY (SELECT * FROM \"t\"\n) TO 's3://acme/out/x' (partition_by (\"a\", \"b\"), overwrite)",
+        ),
+        (
+            "COPY t TO 's3://acme/out/x' (FORMAT csv, HEADER TRUE, FORCE_QUOTE *, NULL '', PREFIX a, \
+             SUFFIX 'b''', PARQUET_VERSION V2, ROW_GROUP_SIZE_BYTES '1MB', COMPRESSION_LEVEL -5, \
+             FILENAME_PATTERN 'part-{i}_{uuid}.x', FILE_EXTENSION csv, \
+             KV_METADATA {a: 'x''', \"b\": [1, -2.5], c: {d: true}}, FIELD_IDS auto)",
+            "COPY (SELECT * FROM \"t\"\n) TO 's3://acme/out/x' (format csv, header true, \
+             force_quote *, null '', prefix 'a', suffix 'b''', parquet_version 'V2', \
+             row_group_size_bytes '1MB', compression_level -5, filename_pattern \
+             'part-{i}_{uuid}.x', file_extension 'csv', \
+             kv_metadata {'a': 'x''', 'b': [1, -2.5], 'c': {'d': true}}, field_ids 'auto')",
         ),
         (
             "COPY t (a) TO 's3://acme/out/it''s'",
@@ -587,6 +609,56 @@ fn rebuilt_statements_run() {
 }
 
 #[test]
+fn a_reader_that_is_switched_off_is_refused_for_everybody() {
+    for sandboxed in [true, false] {
+        let disabled = ["read_csv", "iceberg_scan", "read_duckdb"].map(str::to_owned).to_vec();
+        let policy = Policy::new(&OpenSpec { disabled_readers: disabled, ..spec(sandboxed) });
+        let fixture = Fixture { policy, ..Fixture::new(sandboxed) };
+        for sql in [
+            "FROM read_csv('/srv/lake/x')",
+            "FROM main.READ_CSV_AUTO('/srv/lake/x')",
+            "FROM sniff_csv('/srv/lake/x')",
+            "FROM '/srv/lake/x.tsv.gz'",
+            "SELECT (SELECT count(*) FROM '/srv/lake/x.csv')",
+            "FROM iceberg_snapshots('/srv/lake/x')",
+        ] {
+            let error = fixture.query(sql).expect_err(sql);
+            assert_eq!(error.kind(), ErrorKind::NotAllowed, "{sql}");
+            assert!(error.message().contains("duckdb.disabled_readers"), "{sql}: {error}");
+        }
+        fixture.assert_allowed("FROM read_text('/srv/lake/x')");
+        let error = fixture.query("FROM '/srv/lake/x.duckdb'").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotAllowed);
+        fixture.execute("CREATE TABLE t AS FROM read_csv('/srv/lake/x')").unwrap_err();
+    }
+}
+
+#[test]
+fn a_path_without_a_known_reader_is_refused() {
+    let fixture = Fixture::new(true);
+    for path in [
+        "/srv/lake/x.duckdb",
+        "/srv/lake/x.DB",
+        "/srv/lake/x.ddb",
+        "/srv/lake/*.duckdb",
+        "/srv/lake/x.csv?.duckdb",
+        "/srv/lake/x.duckdb?.csv",
+        "s3://acme/sales/x.duckdb",
+        "https://h/data/x.db",
+        "https://h/data/x.db?y=z.csv",
+        "/srv/lake/x.duckdb.gz",
+        "/srv/lake/x.shp",
+        "/srv/lake/x",
+    ] {
+        for sql in ["FROM '{}'", "DESCRIBE FROM '{}'", "SUMMARIZE '{}'", "SELECT (FROM '{}')"] {
+            fixture.assert_refused(&sql.replace("{}", path), "call a reader");
+        }
+        let copy = format!("COPY (FROM '{path}') TO 's3://acme/out/x.csv'");
+        assert_eq!(fixture.execute(&copy).unwrap_err().kind(), ErrorKind::NotAllowed, "{copy}");
+    }
+}
+
+#[test]
 fn everything_else_is_refused_for_execution() {
     let fixture = Fixture::new(true);
     for sql in [
@@ -603,6 +675,26 @@ fn everything_else_is_refused_for_execution() {
         "COPY (SELECT 1) TO 's3://acme/out/x' (FORMAT gdal)",
         "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN '../x')",
         "COPY (SELECT 1) TO 's3://acme/out/x' (FILE_EXTENSION '/../../x')",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN concat('x', chr(47), 'y'))",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN 'a' || 'b')",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN ('x'))",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN '{i}{x}')",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN '')",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN 1)",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILENAME_PATTERN '%2e%2e')",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILE_EXTENSION concat('csv', chr(63), 's3_endpoint=evil'))",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (FILE_EXTENSION 'csv?s3_endpoint=evil')",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (KV_METADATA {a: current_setting('s3_endpoint')})",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (KV_METADATA {a: [version()]})",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (KV_METADATA {a: b.c})",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (KV_METADATA {a: (SELECT 1)})",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (NULL getenv('HOME'))",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (NULL 'x' 'y')",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (HEADER version())",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (HEADER 2)",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (PARTITION_BY (version()))",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (ROW_GROUP_SIZE 1 + 1)",
+        "COPY (SELECT 1) TO 's3://acme/out/x' (ROW_GROUP_SIZE x)",
         "COPY (SELECT 1) TO 's3://acme/out/x' (HIVE_FILE_PATTERN false)",
         "COPY (SELECT 1) TO 's3://acme/out/x' (ENCRYPTION_CONFIG {footer_key: 'k'})",
         "COPY (SELECT 1) TO 's3://acme/out/x' (FORMAT csv); DROP TABLE t",

@@ -4,7 +4,8 @@
 
 use super::lakes::check_macros;
 use super::lexer::tokens;
-use super::{Policy, Verdict, VerdictKind, check, not_allowed};
+use super::tables::look_at;
+use super::{Policy, Verdict, VerdictKind, check, check_listing, not_allowed};
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::quote::identifier;
@@ -118,6 +119,8 @@ impl Looked {
         for view in self.views.iter().filter(|view| view.name.to_lowercase() == name) {
             let read = check_body(connection, policy.ordinary(), view);
             let read = read.map_err(|error| self.unreadable(view, &error))?;
+            let looked = look_through(connection, policy.ordinary(), &read);
+            looked.map_err(|error| self.unreadable(view, &error))?;
             // This takes ten times as long as the rest.
             if read.calls && !self.has_known_macros {
                 check_macros(connection, &self.name).map_err(|e| self.unreadable(view, &e))?;
@@ -150,6 +153,20 @@ fn check_body(connection: &Connection, ordinary: &Policy, view: &View) -> Result
         return Err(not_allowed("it reads a pattern of files"));
     }
     Ok(verdict)
+}
+
+/// Looks at the files that a view reads. It runs as it is stored, so nothing of it can be guarded.
+fn look_through(connection: &Connection, ordinary: &Policy, read: &Verdict) -> Result<()> {
+    let mut patterns = read.local_patterns.iter();
+    patterns.try_for_each(|pattern| check_listing(connection, ordinary, pattern))?;
+    let guards = look_at(connection, ordinary, &read.tables)?;
+    if guards.iter().all(Vec::is_empty) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::NotSupported,
+        "DuckDB would leave out rows of the Iceberg or Delta table that it reads",
+    ))
 }
 
 /// The query in `CREATE VIEW name (columns) AS query`.

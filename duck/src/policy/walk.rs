@@ -3,9 +3,10 @@
 
 use super::functions::{self, TableFunction};
 use super::json::{Item, Kind};
-use super::{Policy, Verdict, VerdictKind, not_allowed, shown};
+use super::{LogTable, Policy, Verdict, VerdictKind, not_allowed, shown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::open::Extension;
+use crate::quote::literal;
 use crate::server::METADATA_PREFIX;
 use crate::value::Value;
 
@@ -31,6 +32,8 @@ impl Found {
                 readers: Vec::new(),
                 extensions: Vec::new(),
                 patterns: Vec::new(),
+                local_patterns: Vec::new(),
+                tables: Vec::new(),
                 relations: Vec::new(),
                 lakes: Vec::new(),
                 calls: false,
@@ -292,10 +295,19 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
         // are quoted; a CTE of such a name would come first, but is not worth the risk.
         if functions::is_path_like(&full, qualified) {
             self.path(&full)?;
-            if let Some((reader, extension)) = functions::reader_of_path(&full) {
-                self.note_reader(reader, extension);
-            }
-            return Ok(());
+            return match functions::reader_of_path(&full) {
+                Some((reader, extension))
+                    if !self.policy.sandboxed || functions::table_function(reader).is_some() =>
+                {
+                    self.note_reader(reader, extension)
+                }
+                _ if !self.policy.sandboxed => Ok(()),
+                _ => Err(not_allowed(format!(
+                    "path \"{}\" does not end like a file of a format that may stand as a table; call \
+                     a reader, such as read_csv",
+                    shown(&full)
+                ))),
+            };
         }
         if functions::is_shipped(table) {
             self.found.holds_for_others = false;
@@ -319,9 +331,11 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
         Ok(())
     }
 
-    fn note_reader(&mut self, name: &str, extension: Option<Extension>) {
+    fn note_reader(&mut self, name: &str, extension: Option<Extension>) -> Result<()> {
+        self.policy.check_reader(name)?;
         self.found.verdict.readers.push(name.to_ascii_lowercase());
         self.found.verdict.extensions.extend(extension);
+        Ok(())
     }
 
     fn table_function(&mut self, item: Item<'d, 'a>, depth: Depth) -> Result<()> {
@@ -330,6 +344,7 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
         let name = name.filter(|_| function.text("class") == Some("FUNCTION"));
         let name = name.ok_or_else(not_understood)?;
         let known = functions::table_function(name);
+        self.policy.check_reader(name)?;
         if self.policy.sandboxed {
             check_qualifiers(function, "table function", name)?;
             if known.is_none() {
@@ -343,8 +358,17 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
             self.lake_argument(function, name)?;
         }
         if let Some(TableFunction::Reader(extension)) = known {
-            self.note_reader(name, extension);
+            self.note_reader(name, extension)?;
             self.reader_arguments(function, name)?;
+            if matches!(extension, Some(Extension::Iceberg | Extension::Delta)) {
+                let mut table = self.log_table(function, name)?;
+                table.is_renamed = item.text("alias").is_some_and(|alias| !alias.is_empty());
+                let at = function.get("query_location").map(Item::kind);
+                if let Some(Kind::Number(digits)) = at {
+                    table.at = digits.parse().unwrap_or(usize::MAX);
+                }
+                self.found.verdict.tables.push(table);
+            }
         }
         // The function node itself is checked here; everything else of it and of the reference
         // goes on.
@@ -391,6 +415,88 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
         Ok(())
     }
 
+    /// A call of a reader of Iceberg or Delta tables, whose arguments must be known to be looked at.
+    fn log_table(&mut self, function: Item<'d, 'a>, reader: &str) -> Result<LogTable> {
+        let mut table = LogTable {
+            reader: reader.to_ascii_lowercase(),
+            path: String::new(),
+            options: vec![],
+            at: usize::MAX,
+            is_renamed: false,
+        };
+        for argument in function.get("children").into_iter().flat_map(Item::children) {
+            if let Some((name, value)) = named_argument(argument) {
+                // Names commits besides those that are looked at: a superuser's own affair.
+                if name.eq_ignore_ascii_case("log_tail") {
+                    continue;
+                }
+                let value = self.constant_sql(value).ok_or_else(|| {
+                    not_allowed(format!(
+                        "argument \"{}\" of {reader} must be a constant or a parameter",
+                        shown(name)
+                    ))
+                })?;
+                table.options.push((name.to_ascii_lowercase(), value));
+            } else if let Some(path) = constant_text(argument) {
+                path.clone_into(&mut table.path);
+            } else if let Some(Value::Varchar(path)) = self.parameter(argument) {
+                path.clone_into(&mut table.path);
+            } else {
+                return Err(not_constant(reader));
+            }
+        }
+        Ok(table)
+    }
+
+    /// The value of a parameter.
+    fn parameter(&mut self, item: Item<'d, 'a>) -> Option<&Value> {
+        if item.text("class") != Some("PARAMETER") {
+            return None;
+        }
+        self.found.holds_for_others = false;
+        let number = item.text("identifier")?.parse::<usize>().ok()?;
+        self.parameters.get(number.checked_sub(1)?)
+    }
+
+    /// A constant or a parameter as SQL.
+    fn constant_sql(&mut self, item: Item<'d, 'a>) -> Option<String> {
+        if let Some(value) = self.parameter(item) {
+            return match value {
+                Value::Varchar(text) => Some(literal(text)),
+                Value::Boolean(value) => Some(value.to_string()),
+                Value::SmallInt(number) => Some(number.to_string()),
+                Value::Integer(number) => Some(number.to_string()),
+                Value::BigInt(number) => Some(number.to_string()),
+                Value::Timestamp(micros) => Some(format!("make_timestamp({micros})")),
+                _ => None,
+            };
+        }
+        match item.text("class") {
+            Some("CONSTANT") => match item.get("value")?.get("value")?.kind() {
+                Kind::Text(text) => constant_text(item).map(|_| literal(text)),
+                Kind::Number(digits) => Some((*digits).to_owned()),
+                Kind::Boolean(value) => Some(value.to_string()),
+                _ => None,
+            },
+            Some("CAST") => {
+                const TYPES: &[&str] = &[
+                    "BIGINT",
+                    "BOOLEAN",
+                    "DATE",
+                    "INTEGER",
+                    "TIMESTAMP",
+                    "TIMESTAMP WITH TIME ZONE",
+                    "UBIGINT",
+                    "VARCHAR",
+                ];
+                let name = item.get("cast_type")?.text("id")?;
+                let name = TYPES.iter().find(|known| **known == name)?;
+                Some(format!("CAST({} AS {name})", self.constant_sql(item.get("child")?)?))
+            }
+            _ => None,
+        }
+    }
+
     fn named_argument(&self, reader: &str, name: &str, value: Item<'d, 'a>) -> Result<()> {
         if !self.policy.sandboxed {
             return Ok(());
@@ -409,9 +515,13 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
         if holds_text(value, "variant") {
             return Err(not_allowed(format!("{reader} cannot make VARIANT columns here")));
         }
-        if functions::is_name_argument(name) {
-            let text = constant_text(value).unwrap_or("/");
-            if text.contains(['/', '\\', '?', '#']) || text.contains("..") {
+        // Delta's version is a number.
+        if functions::is_name_argument(name) && !is_number(value) {
+            let child = value.get("child").filter(|_| value.text("class") == Some("CAST"));
+            let text = constant_text(child.unwrap_or(value)).unwrap_or("/");
+            // Iceberg's newest metadata file.
+            let newest = name.eq_ignore_ascii_case("version") && text == "?";
+            if !newest && (text.contains(['/', '\\', '?', '#']) || text.contains("..")) {
                 return Err(not_allowed(format!(
                     "argument \"{name}\" of {reader} must be a string constant without slashes"
                 )));
@@ -453,6 +563,9 @@ impl<'d, 'a> Walk<'_, 'd, 'a> {
         let in_store = scheme.is_some_and(|s| !matches!(s.as_str(), "http" | "https" | "file"));
         if in_store && path.contains(['*', '?', '[', '{']) {
             self.found.verdict.patterns.push(path.to_owned());
+        }
+        if !path.contains("://") && path.contains(['*', '?', '[', '{']) {
+            self.found.verdict.local_patterns.push(path.to_owned());
         }
         Ok(())
     }
@@ -534,6 +647,12 @@ fn is_small_number(value: Item<'_, '_>) -> bool {
         }
         _ => false,
     }
+}
+
+fn is_number(item: Item<'_, '_>) -> bool {
+    let value = item.get("value").and_then(|value| value.get("value"));
+    item.text("class") == Some("CONSTANT")
+        && value.is_some_and(|value| matches!(value.kind(), Kind::Number(_)))
 }
 
 /// The structure of `from_json` and its kin, which DuckDB reads by recursion: a constant of sensible
