@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use libduckdb_sys as sys;
+use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::signals::BlockedSignals;
@@ -18,6 +19,15 @@ pub struct Instance {
     raw: sys::duckdb_database,
     broken: AtomicBool,
     writing: AtomicBool,
+    pub(crate) unpushed: Mutex<Unpushed>,
+}
+
+/// The connections whose conditions are not to reach what they read from, and whether DuckDB has been
+/// told, for which it has one setting for all.
+#[derive(Default)]
+pub(crate) struct Unpushed {
+    pub connections: usize,
+    pub is_set: bool,
 }
 
 // SAFETY: a duckdb_database handle is thread-safe by DuckDB's documentation.
@@ -100,7 +110,12 @@ impl Instance {
                 return Err(error);
             }
         }
-        Ok(Arc::new(Self { raw, broken: AtomicBool::new(false), writing: AtomicBool::new(false) }))
+        Ok(Arc::new(Self {
+            raw,
+            broken: AtomicBool::new(false),
+            writing: AtomicBool::new(false),
+            unpushed: Mutex::default(),
+        }))
     }
 
     pub(crate) fn raw(&self) -> sys::duckdb_database {

@@ -13,6 +13,7 @@ use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed;
 use crate::instance::Instance;
+use crate::placeholder;
 use crate::quote::literal;
 use crate::quotient;
 use crate::server::{LakeSpec, ServerSpec};
@@ -178,6 +179,7 @@ pub fn open(spec: &OpenSpec) -> Result<Arc<Instance>> {
     }
     connection.execute_batch("SET allow_unsigned_extensions = false")?;
     quotient::register(&connection)?;
+    placeholder::register(&connection)?;
     feed::register(&connection)?;
     for server in &spec.servers {
         create_secret(&connection, server)?;
@@ -297,6 +299,9 @@ fn final_settings(spec: &OpenSpec, httpfs: bool) -> String {
         set("enable_external_access", "false");
         // What this crate itself sets for a connection; an ordinary role runs no SET.
         let mut open = "'TimeZone', 'enable_progress_bar', 'enable_progress_bar_print'".to_owned();
+        if !spec.lakes.is_empty() {
+            open.push_str(", 'disabled_optimizers'");
+        }
         if httpfs {
             open.push_str(", 's3_url_compatibility_mode'");
         }

@@ -49,6 +49,7 @@ pub fn open(
     }
     let feed = Feed::start(&pool, &wake, &source, types, move |connection, rows, control| {
         own.set_timezone(connection, &timezone)?;
+        own.hide_placeholders(connection, "", &[])?;
         check_written(connection, check.as_ref())?;
         let sql = sql(rows);
         own.check_write(connection, &sql, false)?;
@@ -92,6 +93,7 @@ pub fn run(target: &Target<'_>, sql: String) -> Result<i64> {
     let changed = super::run_raw(move |control| {
         let lease = source.lease(control)?;
         own.set_timezone(&lease, &timezone)?;
+        own.hide_placeholders(&lease, &sql, &[])?;
         own.check_write(&lease, &sql, false)?;
         Statement::prepare(&lease, &sql)?.start(|| control.is_cancelled())?.run_to_end()
     })?;

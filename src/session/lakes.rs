@@ -4,8 +4,8 @@
 use std::ffi::CStr;
 use std::sync::Arc;
 
-use duck::quote;
 use duck::transaction::{Source, Transaction};
+use duck::{placeholder, quote};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::transaction::{self, Write};
@@ -87,6 +87,7 @@ pub fn change(
     command: &CStr,
 ) -> Result<Vec<TextRow>> {
     check_writable(server)?;
+    placeholder::refuse("an argument", sql)?;
     let engine = engine_of(server, sql)?;
     transaction::begin_write_of(write, &engine, &server.name, command)?;
     log_sql(sql);
@@ -109,10 +110,11 @@ pub fn change(
 pub fn change_at_once(server: &catalog::Server, sql: &str, command: &CStr) -> Result<Vec<TextRow>> {
     check_writable(server)?;
     transaction::check_at_once(&server.name, command)?;
+    placeholder::refuse("an argument", sql)?;
     let engine = engine_of(server, sql)?;
     log_sql(sql);
     let (sql, timezone) = (sql.to_owned(), timezone());
-    let message = transaction::commit_message(&server.name);
+    let message = transaction::commit_message(&server.name)?;
     run(move |control| {
         let own = Transaction::new(engine.instance());
         let source = Source::Transaction(own.clone());
@@ -145,9 +147,9 @@ pub fn create_table(name: &[String; 3], query: &str, command: &CStr) -> Result<i
     log_sql(&format!("CREATE TABLE {quoted} AS {query}"));
     let measured = progress::is_available();
     let own = Arc::clone(&engine);
-    let (query, timezone) = (query.to_owned(), timezone());
+    let (query, timezone, lake) = (query.to_owned(), timezone(), server.name.clone());
     let rows = changed_by(move |control| {
-        own.create_table(&source, control, &quoted, &query, &timezone, measured)
+        own.create_table(&source, control, &lake, &quoted, &query, &timezone, measured)
     })?;
     rows.map_err(|error| {
         transaction::note_error(&engine, &error);
