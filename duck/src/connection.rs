@@ -12,6 +12,9 @@ use crate::instance::Instance;
 use crate::signals::BlockedSignals;
 use crate::statement::Statement;
 
+/// DuckDB's optimizers that hand conditions to scans.
+const PUSHING_OPTIMIZERS: &str = "filter_pushdown,join_filter_pushdown,top_n";
+
 /// A DuckDB connection. It keeps its instance alive.
 pub struct Connection {
     raw: sys::duckdb_connection,
@@ -21,6 +24,7 @@ pub struct Connection {
     /// The time zone that was set for it, if any was.
     time_zone: Mutex<Option<String>>,
     literal_paths: Mutex<bool>,
+    unpushed: Mutex<bool>,
     in_transaction: AtomicBool,
 }
 
@@ -49,6 +53,7 @@ impl Connection {
             shipped_tables: Mutex::default(),
             time_zone: Mutex::default(),
             literal_paths: Mutex::default(),
+            unpushed: Mutex::default(),
             in_transaction: AtomicBool::new(false),
         })
     }
@@ -121,6 +126,26 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether conditions may reach what they read from: files and catalogs of lakes.
+    ///
+    /// # Errors
+    /// DuckDB's own.
+    pub fn push_conditions(&self, pushed: bool) -> Result<()> {
+        let mut own = self.unpushed.lock();
+        let mut all = self.instance.unpushed.lock();
+        if *own == pushed {
+            *own = !pushed;
+            all.connections = if pushed { all.connections - 1 } else { all.connections + 1 };
+        }
+        let wanted = all.connections > 0;
+        if wanted != all.is_set {
+            let optimizers = if wanted { PUSHING_OPTIMIZERS } else { "" };
+            self.execute_batch(&format!("SET GLOBAL disabled_optimizers = '{optimizers}'"))?;
+            all.is_set = wanted;
+        }
+        Ok(())
+    }
+
     /// A handle that other threads may use to interrupt what this connection runs.
     #[must_use]
     pub fn interrupter(&self) -> Interrupter {
@@ -181,6 +206,10 @@ impl Drop for Connection {
     fn drop(&mut self) {
         // The interrupter first: after this no other thread reaches the connection.
         self.interrupter.0.lock().take();
+        if *self.unpushed.lock() {
+            // The next statement tells DuckDB.
+            self.instance.unpushed.lock().connections -= 1;
+        }
         // DuckDB rolls an open transaction back here, and ends the process where it cannot, as in an
         // instance that is broken (DuckDB 1.5.5): better a connection that is lost.
         if self.instance.is_broken() && self.in_transaction.load(Ordering::Acquire) {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, OnceLock};
 
 use libduckdb_sys as sys;
+use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::signals::BlockedSignals;
@@ -20,6 +21,15 @@ pub struct Instance {
     broken: AtomicBool,
     writing: AtomicBool,
     catalogs: OnceLock<Catalogs>,
+    pub(crate) unpushed: Mutex<Unpushed>,
+}
+
+/// The connections whose conditions are not to reach what they read from, and whether DuckDB has been
+/// told, for which it has one setting for all.
+#[derive(Default)]
+pub(crate) struct Unpushed {
+    pub connections: usize,
+    pub is_set: bool,
 }
 
 // SAFETY: a duckdb_database handle is thread-safe by DuckDB's documentation.
@@ -107,6 +117,7 @@ impl Instance {
             broken: AtomicBool::new(false),
             writing: AtomicBool::new(false),
             catalogs: OnceLock::new(),
+            unpushed: Mutex::default(),
         }))
     }
 

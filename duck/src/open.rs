@@ -16,6 +16,7 @@ use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed;
 use crate::instance::Instance;
+use crate::placeholder;
 use crate::quote::literal;
 use crate::quotient;
 use crate::server::{LakeSpec, ServerSpec};
@@ -184,6 +185,7 @@ pub fn open(spec: &OpenSpec) -> Result<Arc<Instance>> {
     }
     connection.execute_batch("SET allow_unsigned_extensions = false")?;
     quotient::register(&connection)?;
+    placeholder::register(&connection)?;
     feed::register(&connection)?;
     let mut taken = HashSet::new();
     for server in &spec.servers {
@@ -211,7 +213,7 @@ pub fn open(spec: &OpenSpec) -> Result<Arc<Instance>> {
         attach(&connection, lake, mark)?;
     }
     if spec.sandboxed {
-        connection.execute_batch(&lock(httpfs))?;
+        connection.execute_batch(&lock(spec, httpfs))?;
     }
     Ok(instance)
 }
@@ -357,8 +359,11 @@ fn early_settings(spec: &OpenSpec) -> String {
 
 /// Nothing but `allowed_configs` can be set after the lock: what this crate itself sets for a connection.
 /// Nobody else runs SET here.
-fn lock(httpfs: bool) -> String {
+fn lock(spec: &OpenSpec, httpfs: bool) -> String {
     let mut open = "'TimeZone', 'enable_progress_bar', 'enable_progress_bar_print'".to_owned();
+    if !spec.lakes.is_empty() {
+        open.push_str(", 'disabled_optimizers'");
+    }
     if httpfs {
         open.push_str(", 's3_url_compatibility_mode'");
     }

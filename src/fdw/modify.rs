@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use duck::{RowChunk, quote};
+use duck::{RowChunk, placeholder, quote};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -370,8 +370,16 @@ impl Modification {
                 attribute.typmod,
             )?);
         }
-        let conversions =
+        let mut conversions: Vec<_> =
             writers.iter().enumerate().map(|(at, w)| w.read(&format!("c{at}"))).collect();
+        let texts = table.text_columns();
+        let first = conversions.len() - plan.columns.len();
+        for (value, number) in conversions.iter_mut().skip(first).zip(&plan.columns) {
+            let name = table.column(*number).map(|column| &column.file_name);
+            if let Some(name) = name.filter(|name| texts.contains(name)) {
+                *value = placeholder::guarded(value, name);
+            }
+        }
         let role = if role == pg_sys::InvalidOid { acl::current_role() } else { role };
         Ok(Self {
             collects: collects || command != INSERT,

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use duck::server::ServerSpec;
-use duck::{Column, LogicalType, quote};
+use duck::{Column, LogicalType, quote, stored};
 use pgrx::pg_sys::NodeTag as Tag;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
@@ -430,6 +430,22 @@ impl LakeTable {
 }
 
 impl LakeTable {
+    /// The names in the lake of the columns whose values may hold any text.
+    #[must_use]
+    pub fn text_columns(&self) -> Vec<String> {
+        let columns = self.columns.iter().flatten();
+        columns
+            .filter(|column| {
+                let attribute = &column.attribute;
+                match parameter::duck_type(attribute.type_oid, attribute.typmod) {
+                    Ok(logical_type) => stored::holds_text(&logical_type),
+                    Err(_) => true,
+                }
+            })
+            .map(|column| column.file_name.clone())
+            .collect()
+    }
+
     /// A query of columns by their numbers, and the question whether they are in the lake just as the
     /// foreign table declares them, so that an expression means the same without [`LakeTable::select`];
     /// `None` where they cannot be.

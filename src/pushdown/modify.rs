@@ -10,7 +10,7 @@
 
 use std::cell::RefCell;
 
-use duck::quote;
+use duck::{placeholder, quote};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
@@ -39,6 +39,8 @@ pub struct Direct {
     pub rows: *mut pg_sys::Query,
     /// The lake's columns and the part's columns that give their values; `None` for NULL.
     pub values: Vec<(String, Option<i16>)>,
+    /// Those of them whose values may hold any text.
+    pub texts: Vec<String>,
     /// The part's column that says which row is meant.
     pub row: Option<i16>,
     /// A row may come several times.
@@ -90,13 +92,23 @@ impl Direct {
             Command::Update => {
                 let assignments = self.values.iter().map(|(column, number)| {
                     let index = usize::try_from((*number)? - 1).ok()?;
-                    Some(format!("{} = {}", quote::identifier(column), plain.items.get(index)?))
+                    let value = self.stored(column, plain.items.get(index)?);
+                    Some(format!("{} = {value}", quote::identifier(column)))
                 });
                 let assignments = assignments.collect::<Option<Vec<_>>>()?.join(", ");
                 format!("UPDATE {target} AS {alias} SET {assignments}{}", plain.condition)
             }
         };
         Some((sql, plain.used.clone()))
+    }
+
+    /// A value as it is put into a column.
+    fn stored(&self, column: &str, value: &str) -> String {
+        if self.texts.iter().any(|text| text == column) {
+            placeholder::guarded(value, column)
+        } else {
+            value.to_owned()
+        }
     }
 
     /// What stands before and behind the text of the rows, whose columns have these names.
@@ -113,8 +125,10 @@ impl Direct {
             Command::Insert => {
                 let columns: Vec<_> =
                     self.values.iter().map(|(column, _)| quote::identifier(column)).collect();
-                let value = |number: &Option<i16>| number.map_or("NULL".to_owned(), name);
-                let values: Vec<_> = self.values.iter().map(|(_, number)| value(number)).collect();
+                let value = |(column, number): &(String, Option<i16>)| {
+                    number.map_or("NULL".to_owned(), |number| self.stored(column, &name(number)))
+                };
+                let values: Vec<_> = self.values.iter().map(value).collect();
                 (
                     format!(
                         "INSERT INTO {target} ({}) SELECT {} FROM (",
@@ -130,7 +144,8 @@ impl Direct {
                     .iter()
                     .filter_map(|(column, number)| Some((column, (*number)?)))
                     .map(|(column, number)| {
-                        format!("{} = \"source\".{}", quote::identifier(column), name(number))
+                        let value = self.stored(column, &format!("\"source\".{}", name(number)));
+                        format!("{} = {value}", quote::identifier(column))
                     })
                     .collect();
                 // Of several values for a row PostgreSQL takes any one.
@@ -220,6 +235,7 @@ pub(super) unsafe fn prepare(rewriter: &mut Rewriter, query: *mut pg_sys::Query)
             server: table.server,
             target: relation,
             rows: outer,
+            texts: table.text_columns(),
             values,
             row,
             repeats: !is_alone((*query).jointree),

@@ -12,7 +12,7 @@ use duck::statement::Rows;
 use duck::transaction::{Lease, Source};
 use duck::{
     Column, Connection, Error, ErrorKind, Instance, LogicalType, Result, Statement, StatementKind,
-    Value, lexer, quote,
+    Value, lexer, placeholder, quote, stored,
 };
 
 use pgrx::pg_sys;
@@ -213,6 +213,20 @@ impl Engine {
         policy::check_user_text(&self.instance, &self.policy, sql, values).map(drop)
     }
 
+    /// Keeps DuckLake from putting a condition with one of its placeholders into a statement for the
+    /// catalog.
+    pub fn hide_placeholders(
+        &self,
+        connection: &Connection,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<()> {
+        let holds = self.lakes > 0
+            && (placeholder::find(sql.as_bytes()).is_some()
+                || values.iter().any(|value| placeholder::find_in(value).is_some()));
+        connection.push_conditions(!holds)
+    }
+
     /// Prepares `sql` with every check made. Nothing is executed.
     pub fn prepare(
         &self,
@@ -224,6 +238,7 @@ impl Engine {
         entry: &Entry,
     ) -> Result<Statement> {
         self.set_timezone(connection, timezone)?;
+        self.hide_placeholders(connection, sql, values)?;
         let (_, guarded) = self.check(connection, original, sql, values, entry)?;
         let sql = guarded.as_deref().unwrap_or(sql);
         let word = lexer::first_word(sql);
@@ -261,6 +276,7 @@ impl Engine {
         timezone: &str,
     ) -> Result<Statement> {
         let Request { original, sql, entry, .. } = request;
+        self.hide_placeholders(connection, sql, values)?;
         if let Some(expected) = request.expected_columns {
             self.set_timezone(connection, timezone)?;
             let own = &values[..request.arguments.min(values.len())];
@@ -381,6 +397,7 @@ impl Engine {
     ) -> Result<Vec<TextRow>> {
         let connection = self.connect(source, control, timezone)?;
         self.check_own(&connection, sql, expected)?;
+        self.hide_placeholders(&connection, sql, values)?;
         // The only one that takes patterns, which the caller has checked.
         self.check_write(&connection, sql, sql.contains("ducklake_add_data_files"))?;
         let statement = Statement::prepare(&connection, sql)?;
@@ -497,6 +514,7 @@ impl Engine {
         if measured {
             open::measure_progress(&connection)?;
         }
+        connection.push_conditions(true)?;
         let sql = policy::check_execute(&connection, &self.policy, sql, arguments)?;
         let statement = Statement::prepare(&connection, &sql)?;
         statement.bind_positional(arguments)?;
@@ -504,11 +522,13 @@ impl Engine {
         rows.run_to_end()
     }
 
-    /// Makes a table, whose quoted name is ours, from a query that a user wrote.
+    /// Makes a table of `lake`, whose quoted name is ours, from a query that a user wrote.
+    #[expect(clippy::too_many_arguments, reason = "what each call of the engine is given")]
     pub fn create_table(
         &self,
         source: &Source,
         control: &Control,
+        lake: &str,
         name: &str,
         query: &str,
         timezone: &str,
@@ -518,14 +538,18 @@ impl Engine {
         if measured {
             open::measure_progress(&connection)?;
         }
+        placeholder::refuse("the table's name", name)?;
+        self.hide_placeholders(&connection, query, &[])?;
         let (verdict, guarded) = self.check(&connection, query, query, &[], &Entry::Query)?;
         self.check_write(&connection, name, !verdict.patterns.is_empty())?;
-        // The newline ends a comment at the query's end.
-        let query = lexer::without_terminator(guarded.as_deref().unwrap_or(query));
-        let sql = format!("CREATE TABLE {name} AS FROM (\n{query}\n)");
+        let query = guarded.as_deref().unwrap_or(query);
+        let columns = no_rows(&connection, query, &[])?;
+        let sql = format!("CREATE TABLE {name} AS {}", stored::rows(query, &columns)?);
         let statement = Statement::prepare(&connection, &sql)?;
         let rows = statement.start(|| control.is_cancelled())?;
-        rows.run_to_end()
+        let rows = rows.run_to_end()?;
+        policy::check_made(&self.policy, lake, &columns, rows)?;
+        Ok(rows)
     }
 }
 

@@ -61,6 +61,7 @@ pub fn open(
     let expected = target.expected();
     let feed = Feed::start(&pool, &wake, &source, types, move |connection, rows, control| {
         own.set_timezone(connection, &timezone)?;
+        own.hide_placeholders(connection, "", &[])?;
         if let Some((sql, _)) = &check {
             own.check_own(connection, sql, &expected)?;
         }
@@ -109,6 +110,7 @@ pub fn run(target: &Target<'_>, sql: String) -> Result<i64> {
         let lease = source.lease(control)?;
         own.set_timezone(&lease, &timezone)?;
         own.check_own(&lease, &sql, &expected)?;
+        own.hide_placeholders(&lease, &sql, &[])?;
         own.check_write(&lease, &sql, false)?;
         Statement::prepare(&lease, &sql)?.start(|| control.is_cancelled())?.run_to_end()
     })?;

@@ -5,8 +5,8 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use duck::policy::Expected;
-use duck::quote;
 use duck::transaction::{Source, Transaction};
+use duck::{placeholder, quote};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::transaction::{self, Write};
@@ -90,6 +90,7 @@ pub fn change(
     expected: Expected,
 ) -> Result<Vec<TextRow>> {
     check_writable(server)?;
+    placeholder::refuse("an argument", sql)?;
     let engine = engine_of(server, sql)?;
     transaction::begin_write_of(write, &engine, &server.name, command)?;
     log_sql(sql);
@@ -119,10 +120,11 @@ pub fn change_at_once(
 ) -> Result<Vec<TextRow>> {
     check_writable(server)?;
     transaction::check_at_once(&server.name, command)?;
+    placeholder::refuse("an argument", sql)?;
     let engine = engine_of(server, sql)?;
     log_sql(sql);
     let (sql, timezone) = (sql.to_owned(), timezone::current_or_none());
-    let message = transaction::commit_message(&server.name);
+    let message = transaction::commit_message(&server.name)?;
     let of_message = Expected { lake: Some(server.name.clone()), ..Expected::default() };
     run(move |control| {
         let own = Transaction::new(engine.instance());
@@ -159,9 +161,10 @@ pub fn create_table(name: &[String; 3], query: &str, command: &CStr) -> Result<i
     log_sql(&format!("CREATE TABLE {quoted} AS {query}"));
     let measured = progress::is_available();
     let own = Arc::clone(&engine);
-    let (query, timezone) = (query.to_owned(), timezone::current(&Entry::Query)?);
+    let timezone = timezone::current(&Entry::Query)?;
+    let (query, lake) = (query.to_owned(), server.name.clone());
     let rows = changed_by(move |control| {
-        own.create_table(&source, control, &quoted, &query, &timezone, measured)
+        own.create_table(&source, control, &lake, &quoted, &query, &timezone, measured)
     })?;
     rows.map_err(|error| {
         transaction::note_error(&engine, &error);

@@ -17,7 +17,7 @@ use duck::driver::Control;
 use duck::policy::{Expected, READS_THE_PAST};
 use duck::scan::{Remote, Scan};
 use duck::transaction::{Source, Transaction};
-use duck::{ErrorKind, quote};
+use duck::{ErrorKind, placeholder, quote};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::{Engine, parts, wait_for_commit};
@@ -268,6 +268,7 @@ pub fn begin_write_of(
     // SAFETY: raises an error or returns.
     unsafe { pg_sys::PreventCommandIfReadOnly(command.as_ptr()) };
     source(engine, &quote::identifier(lake))?;
+    check_message()?;
     let other = OPEN.with_borrow(|all| {
         all.iter().find_map(|open| {
             let writes = open.writes.as_ref()?;
@@ -539,7 +540,7 @@ fn commit() -> Result<()> {
     check_serializable();
     // A transaction that an error has ended would be committed as if nothing had happened: some
     // statement has to run in it.
-    let message = if has_message { "SELECT 1".to_owned() } else { commit_message(&lake) };
+    let message = if has_message { "SELECT 1".to_owned() } else { commit_message(&lake)? };
     let source = Source::Transaction(transaction.clone());
     let own = Arc::clone(&engine);
     let expected = Expected { lake: Some(lake.clone()), ..Expected::default() };
@@ -597,19 +598,42 @@ fn stop_holding(committed: bool) {
     }
 }
 
+/// 22023 for a message that DuckLake would not keep as it is.
+fn check_message() -> Result<()> {
+    let Some(word) = placeholder::find(guc::commit_message().as_bytes()) else { return Ok(()) };
+    Err(Error::new(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        format!("duckdb.commit_message holds \"{word}\", which DuckLake would replace"),
+    ))
+}
+
 /// Who has made the snapshot, and with what.
-pub(super) fn commit_message(lake: &str) -> String {
+///
+/// # Errors
+/// 22023 as [`check_message`].
+pub(super) fn commit_message(lake: &str) -> Result<String> {
+    check_message()?;
     let mut message = guc::commit_message();
     if message.is_empty() {
         // SAFETY: a setting of the server, ASCII or NULL.
-        message = unsafe { nodes::str_at(pg_sys::application_name) };
+        message = without_placeholders(unsafe { nodes::str_at(pg_sys::application_name) });
     }
-    format!(
+    let author = without_placeholders(acl::role_name(acl::current_role()));
+    Ok(format!(
         "CALL {}.set_commit_message({}, {})",
         quote::identifier(lake),
-        quote::literal(&acl::role_name(acl::current_role())),
+        quote::literal(&author),
         quote::literal(&message)
-    )
+    ))
+}
+
+/// A name that nobody has chosen as a message: with round brackets where DuckLake would replace some
+/// of it.
+fn without_placeholders(name: String) -> String {
+    match placeholder::find(name.as_bytes()) {
+        Some(_) => name.replace('{', "(").replace('}', ")"),
+        None => name,
+    }
 }
 
 /// What is still open has only read, or is to be undone.

@@ -32,7 +32,12 @@ impl Outer<'_> {
         self.new_name(&target.name)?;
         sql.push_str(&target.sql);
         if self.word("as") {
-            return Ok(format!("{sql} AS {}", self.select_to_end()?));
+            let Some(token) = self.peek() else { return Err(self.unexpected()) };
+            self.at = self.tokens.len();
+            let (rows, columns) = self.stored_rows(&self.sql[token.start..self.end])?;
+            // How many rows there are is not known yet.
+            lakes::check_made(self.policy, &target.lake, &columns, 1)?;
+            return Ok(format!("{sql} AS {rows}"));
         }
         self.must_symbol('(')?;
         let mut columns = vec![self.column(target)?];

@@ -6,6 +6,7 @@ use super::lexer::Kind;
 use super::outer::{InLake, Outer};
 use crate::error::Result;
 use crate::feed;
+use crate::placeholder;
 use crate::quote::identifier;
 
 impl Outer<'_> {
@@ -57,6 +58,32 @@ impl Outer<'_> {
         Ok(table + &self.alias(ends)?)
     }
 
+    /// As [`Outer::source`], if its rows are written to a lake as they are.
+    fn stored_source(&mut self, ends: &[&str]) -> Result<String> {
+        let (query, name) = if self.symbol('(') {
+            let from = self.peek().map_or(self.end, |token| token.start);
+            let to = self.skip_to_closing()?;
+            (self.sql[from..to].to_owned(), String::new())
+        } else {
+            let parts = self.parts()?;
+            let name = parts.last().map(|name| identifier(name)).unwrap_or_default();
+            (format!("FROM {}", dotted(&parts)), format!(" AS {name}"))
+        };
+        let (rows, _) = self.stored_rows(&query)?;
+        let alias = self.alias(ends)?;
+        Ok(format!("({rows}){}", if alias.is_empty() { name } else { alias }))
+    }
+
+    /// Whether a MERGE takes rows of its source as they are.
+    fn takes_whole_rows(&self) -> bool {
+        let rest = &self.tokens[self.at..];
+        rest.iter().enumerate().any(|(at, token)| {
+            let next = rest.get(at + 1);
+            (token.is_word("insert") || token.is_word("update"))
+                && next.is_none_or(|next| next.is_word("when") || next.is_word("by"))
+        })
+    }
+
     fn sources(&mut self, ends: &[&str]) -> Result<String> {
         let mut sources = vec![self.source(ends)?];
         while self.symbol(',') {
@@ -65,18 +92,28 @@ impl Outer<'_> {
         Ok(sources.join(", "))
     }
 
-    /// A value to be stored: an expression, or DEFAULT.
-    fn stored(&mut self, stops: &[&str]) -> Result<String> {
-        if self.word("default") { Ok("DEFAULT".to_owned()) } else { self.expression(stops) }
+    /// A value to be stored in a column of this name: an expression, or DEFAULT.
+    fn stored(&mut self, column: &str, stops: &[&str]) -> Result<String> {
+        if self.word("default") {
+            return Ok("DEFAULT".to_owned());
+        }
+        let is_number = self.peek().is_some_and(|token| matches!(token.kind, Kind::Number(_)));
+        let start = self.at;
+        let expression = self.expression(stops)?;
+        if is_number && self.at == start + 1 {
+            return Ok(expression);
+        }
+        Ok(placeholder::guarded_once(&expression, column))
     }
 
     /// `a = x, b = y`.
     fn assignments(&mut self, stops: &[&str]) -> Result<String> {
         let mut assignments = vec![];
         loop {
-            let column = self.quoted()?;
+            let column = self.name()?;
             self.must_symbol('=')?;
-            assignments.push(format!("{column} = {}", self.stored(stops)?));
+            let value = self.stored(&column, stops)?;
+            assignments.push(format!("{} = {value}", identifier(&column)));
             if !self.symbol(',') {
                 return Ok(assignments.join(", "));
             }
@@ -129,7 +166,8 @@ impl Outer<'_> {
         self.check_target(&target)?;
         let mut sql = format!("MERGE INTO {}{}", target.sql, self.alias(&["using"])?);
         self.must_word("using")?;
-        sql.push_str(&format!(" USING {}", self.source(&["on", "using"])?));
+        let source = if self.takes_whole_rows() { Self::stored_source } else { Self::source };
+        sql.push_str(&format!(" USING {}", source(self, &["on", "using"])?));
         if self.word("using") {
             sql.push_str(&format!(" USING ({})", self.names()?));
         } else {
@@ -191,9 +229,9 @@ impl Outer<'_> {
         }
         if self.word("values") {
             self.must_symbol('(')?;
-            let mut values = vec![self.stored(&[])?];
+            let mut values = vec![self.stored("", &[])?];
             while self.symbol(',') {
-                values.push(self.stored(&[])?);
+                values.push(self.stored("", &[])?);
             }
             self.must_symbol(')')?;
             sql.push_str(&format!(" VALUES ({})", values.join(", ")));

@@ -8,6 +8,7 @@ use super::walk::Found;
 use super::{Policy, lakes, not_allowed, tables};
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
+use crate::placeholder;
 use crate::value::Value;
 
 /// Checks a statement for `duckdb.execute` and returns the text to run. A role without the sandbox
@@ -24,6 +25,15 @@ pub fn check_execute(
     sql: &str,
     parameters: &[Value],
 ) -> Result<String> {
+    if policy.may_name_lake(sql) {
+        let literal = placeholder::find(sql.as_bytes());
+        if let Some(word) = literal.or_else(|| parameters.iter().find_map(placeholder::find_in)) {
+            let message = format!(
+                "pg_pond 22023 the statement holds \"{word}\", which DuckLake would replace"
+            );
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+    }
     if !policy.is_sandboxed() {
         lakes::prepare_unchecked(connection, policy, sql)?;
         // A crash of the server is nobody's right.
@@ -150,9 +160,11 @@ impl Outer<'_> {
                 self.finish()?;
                 return Ok(sql + "DEFAULT VALUES");
             }
-            if self.is_word("values") {
+            let defaults = self.tokens[self.at..].iter().any(|token| token.is_word("default"));
+            if self.is_word("values") && defaults {
                 return Ok(sql + &self.values_to_end()?);
             }
+            return Ok(sql + &self.stored_to_end()?);
         }
         Ok(sql + &self.select_to_end()?)
     }

@@ -1,7 +1,10 @@
 //! Ordinary roles' statements on lakes. The lake is a database in memory, and so is its catalog.
 
 use super::*;
+use crate::placeholder::{self, guarded_once};
 use crate::server::LakeSpec;
+use crate::statement::Column;
+use crate::{LogicalType, stored};
 
 const CATALOG: &str = "
     ATTACH ':memory:' AS lk; ATTACH ':memory:' AS ro; ATTACH ':memory:' AS __ducklake_metadata_lk;
@@ -37,6 +40,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let connection = Connection::new(&Instance::open(&[("threads", "1")]).unwrap()).unwrap();
+        placeholder::register(&connection).unwrap();
         connection.execute_batch(CATALOG).unwrap();
         Self { connection, policy: Policy::new(&spec()) }
     }
@@ -65,28 +69,93 @@ fn flat(sql: &str) -> String {
     sql.replace('\n', "")
 }
 
+/// The rows of a query with these columns as they are written to a lake.
+fn stored_rows(query: &str, columns: &[(&str, LogicalType)]) -> String {
+    let columns = columns.iter().map(|(name, logical_type)| Column {
+        name: (*name).to_owned(),
+        logical_type: logical_type.clone(),
+    });
+    flat(&stored::rows(query, &columns.collect::<Vec<_>>()).unwrap())
+}
+
 #[test]
 fn changes_of_lakes_are_rebuilt_from_checked_parts() {
     let fixture = Fixture::new();
+    let (integer, text) = (LogicalType::Integer, LogicalType::Varchar);
+    for (sql, rebuilt) in [
+        (
+            "INSERT INTO lk.t VALUES (1, 'x')",
+            format!(
+                r#"INSERT INTO "lk"."main"."t" {}"#,
+                stored_rows(
+                    "VALUES (1, 'x')",
+                    &[("col0", integer.clone()), ("col1", text.clone())]
+                )
+            ),
+        ),
+        (
+            "INSERT INTO lk.main.t BY NAME SELECT 1 AS a",
+            format!(
+                r#"INSERT INTO "lk"."main"."t" BY NAME {}"#,
+                stored_rows("SELECT 1 AS a", &[("a", integer.clone())])
+            ),
+        ),
+        (
+            "INSERT INTO lk.s.u (a) FROM lk.s.u",
+            format!(
+                r#"INSERT INTO "lk"."s"."u" ("a") {}"#,
+                stored_rows("FROM lk.s.u", &[("a", integer.clone())])
+            ),
+        ),
+        (
+            "UPDATE lk.t AS x SET a = a + 1, b = DEFAULT FROM lk.s.u y, (SELECT 1 AS i) AS z WHERE x.a = y.a -- c",
+            format!(
+                r#"UPDATE "lk"."main"."t" AS "x" SET "a" = {}, "b" = DEFAULT FROM "lk"."s"."u" AS "y", (SELECT 1 AS i) AS "z" WHERE (x.a = y.a)"#,
+                guarded_once("(a + 1)", "a")
+            ),
+        ),
+        (
+            "UPDATE lk.t SET a = CASE WHEN a IS DISTINCT FROM 3 THEN [1, 2][1] ELSE {'x': 1}.x END",
+            format!(
+                r#"UPDATE "lk"."main"."t" SET "a" = {}"#,
+                guarded_once(
+                    "(CASE WHEN a IS DISTINCT FROM 3 THEN [1, 2][1] ELSE {'x': 1}.x END)",
+                    "a"
+                )
+            ),
+        ),
+        (
+            "MERGE INTO lk.t x USING (FROM lk.s.u) y ON x.a = y.a WHEN MATCHED AND y.a > 1 THEN UPDATE SET b = \
+             CASE WHEN true THEN 'q' END WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (a) VALUES (y.a)",
+            format!(
+                r#"MERGE INTO "lk"."main"."t" AS "x" USING (FROM lk.s.u) AS "y" ON (x.a = y.a) WHEN MATCHED AND (y.a > 1) THEN UPDATE SET "b" = {} WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT ("a") VALUES ({})"#,
+                guarded_once("(CASE WHEN true THEN 'q' END)", "b"),
+                guarded_once("(y.a)", "")
+            ),
+        ),
+        (
+            "MERGE INTO lk.t USING lk.main.t AS y ON t.a = y.a WHEN NOT MATCHED THEN INSERT BY NAME",
+            format!(
+                r#"MERGE INTO "lk"."main"."t" USING ({}) AS "y" ON (t.a = y.a) WHEN NOT MATCHED THEN INSERT BY NAME"#,
+                stored_rows(r#"FROM "lk"."main"."t""#, &[("a", integer.clone()), ("b", text)])
+            ),
+        ),
+        (
+            "CREATE TABLE IF NOT EXISTS lk.s.n AS FROM lk.s.u",
+            format!(
+                r#"CREATE TABLE IF NOT EXISTS "lk"."s"."n" AS {}"#,
+                stored_rows("FROM lk.s.u", &[("a", integer)])
+            ),
+        ),
+    ] {
+        assert_eq!(flat(&fixture.execute(sql).unwrap()), rebuilt, "{sql}");
+    }
     for (sql, rebuilt) in [
         (
             "insert into lk.t values (1, DEFAULT);",
             r#"INSERT INTO "lk"."main"."t" values (1, DEFAULT)"#,
         ),
         ("INSERT INTO LK.t DEFAULT VALUES", r#"INSERT INTO "lk"."main"."t" DEFAULT VALUES"#),
-        (
-            "INSERT INTO lk.main.t BY NAME SELECT 1 AS a",
-            r#"INSERT INTO "lk"."main"."t" BY NAME (SELECT 1 AS a)"#,
-        ),
-        ("INSERT INTO lk.s.u (a) FROM lk.s.u", r#"INSERT INTO "lk"."s"."u" ("a") (FROM lk.s.u)"#),
-        (
-            "UPDATE lk.t AS x SET a = a + 1, b = DEFAULT FROM lk.s.u y, (SELECT 1 AS i) AS z WHERE x.a = y.a -- c",
-            r#"UPDATE "lk"."main"."t" AS "x" SET "a" = (a + 1), "b" = DEFAULT FROM "lk"."s"."u" AS "y", (SELECT 1 AS i) AS "z" WHERE (x.a = y.a)"#,
-        ),
-        (
-            "UPDATE lk.t SET a = CASE WHEN a IS DISTINCT FROM 3 THEN [1, 2][1] ELSE {'x': 1}.x END",
-            r#"UPDATE "lk"."main"."t" SET "a" = (CASE WHEN a IS DISTINCT FROM 3 THEN [1, 2][1] ELSE {'x': 1}.x END)"#,
-        ),
         ("DELETE FROM lk.t", r#"DELETE FROM "lk"."main"."t""#),
         (
             "DELETE FROM lk.t USING lk.s.u WHERE t.a IN (SELECT 1)",
@@ -94,17 +163,8 @@ fn changes_of_lakes_are_rebuilt_from_checked_parts() {
         ),
         ("TRUNCATE TABLE lk.t", r#"TRUNCATE "lk"."main"."t""#),
         (
-            "MERGE INTO lk.t x USING (FROM lk.s.u) y ON x.a = y.a WHEN MATCHED AND y.a > 1 THEN UPDATE SET b = \
-             CASE WHEN true THEN 'q' END WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (a) VALUES (y.a)",
-            r#"MERGE INTO "lk"."main"."t" AS "x" USING (FROM lk.s.u) AS "y" ON (x.a = y.a) WHEN MATCHED AND (y.a > 1) THEN UPDATE SET "b" = (CASE WHEN true THEN 'q' END) WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT ("a") VALUES ((y.a))"#,
-        ),
-        (
             "CREATE OR REPLACE TABLE lk.n (a int NOT NULL DEFAULT 1 + 1 NOT NULL, b DECIMAL(10,2)[], c STRUCT(\"x y\" INT))",
             r#"CREATE OR REPLACE TABLE "lk"."main"."n" ("a" int NOT NULL DEFAULT (1 + 1) NOT NULL, "b" DECIMAL ( 10 , 2 ) [ ], "c" STRUCT ( "x y" INT ))"#,
-        ),
-        (
-            "CREATE TABLE IF NOT EXISTS lk.s.n AS FROM lk.t",
-            r#"CREATE TABLE IF NOT EXISTS "lk"."s"."n" AS (FROM lk.t)"#,
         ),
         ("CREATE SCHEMA lk.n", r#"CREATE SCHEMA "lk"."n""#),
         (
@@ -327,6 +387,7 @@ fn a_read_only_lake_is_not_changed() {
             "{sql}"
         );
     }
+    fixture.run("CREATE TABLE ro.t AS FROM lk.t");
     fixture.execute("INSERT INTO lk.t FROM ro.t").unwrap();
 }
 

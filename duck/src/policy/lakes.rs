@@ -11,6 +11,9 @@ use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logical_type::LogicalType;
 use crate::open::Extension;
+use crate::quote::{identifier, literal};
+use crate::statement::Column;
+use crate::stored;
 use crate::value::Value;
 
 /// Looks at what a statement of this verdict would read before it is bound: views of lakes, and the
@@ -195,11 +198,21 @@ pub fn check_target(
 ) -> Result<()> {
     let Some(known) = policy.lake_named(lake) else { return Ok(()) };
     let table = Value::Varchar(table.to_owned());
-    let defaults = "SELECT DISTINCT table_name, column_default FROM duckdb_columns() \
-         WHERE database_name = CAST($1 AS VARCHAR) AND column_default IS NOT NULL \
-         AND lower(table_name) = lower(CAST($2 AS VARCHAR))";
+    let columns = "SELECT DISTINCT table_name, coalesce(column_default, 'NULL'), schema_name, column_name, \
+         data_type FROM duckdb_columns() WHERE database_name = CAST($1 AS VARCHAR) \
+         AND lower(table_name) = lower(CAST($2 AS VARCHAR)) AND (column_default IS NOT NULL \
+         OR contains(data_type, 'STRUCT(') OR contains(data_type, 'JSON['))";
     let lake_name = Value::Varchar(lake.to_owned());
-    let mut found = texts(connection, defaults, &[lake_name, table.clone()])?;
+    let mut found = texts(connection, columns, &[lake_name, table.clone()])?;
+    for row in &found {
+        if let [table, _, schema, column, type_text] = row.as_slice()
+            && known.rows_as_text > 0
+            && stored::is_lost_as_text(type_text)
+        {
+            keep_in_files(connection, known, [schema, table], column)?;
+        }
+    }
+    found.iter_mut().for_each(|row| row.truncate(2));
     found.retain(|row| row.get(1).is_none_or(|text| !is_plain(text)));
     if !found.is_empty() {
         // DuckDB looks for a default's functions in the lake first.
@@ -207,6 +220,67 @@ pub fn check_target(
     }
     found.extend(texts(connection, &known.orders, &[table])?);
     check_expressions(connection, policy, known, &found)
+}
+
+/// Has DuckLake keep a table's rows in files only, whose catalog would not give back `column`.
+///
+/// # Errors
+/// [`ErrorKind::NotSupported`] for a table that the transaction has made; DuckDB's own.
+fn keep_in_files(
+    connection: &Connection,
+    lake: &Lake,
+    [schema, table]: [&str; 2],
+    column: &str,
+) -> Result<()> {
+    let name = identifier(&lake.name);
+    let known = connection.query_text(
+        &format!(
+            "SELECT value FROM {name}.options() WHERE option_name = 'data_inlining_row_limit' \
+             AND (scope = 'TABLE' AND scope_entry = CAST($1 AS VARCHAR) OR scope = 'GLOBAL') \
+             ORDER BY scope DESC LIMIT 1"
+        ),
+        &[Value::Varchar(format!("{schema}.{table}"))],
+    )?;
+    if known.as_deref() == Some("0") {
+        return Ok(());
+    }
+    let sql = format!(
+        "CALL {name}.set_option('data_inlining_row_limit', 0, schema => {}, table_name => {})",
+        literal(schema),
+        literal(table)
+    );
+    connection.execute_batch(&sql).map_err(|error| match error.kind() {
+        ErrorKind::NotImplemented => is_lost(column, "Commit what has made the table first."),
+        _ => error,
+    })
+}
+
+/// Refuses a table that a statement has made of so few rows that the lake's catalog keeps them, if it
+/// would not give them back.
+///
+/// # Errors
+/// [`ErrorKind::NotSupported`] that names the column.
+pub fn check_made(policy: &Policy, lake: &str, columns: &[Column], rows: i64) -> Result<()> {
+    let limit = policy.lake_named(lake).map_or(0, |lake| lake.rows_as_text);
+    if rows == 0 || rows > limit {
+        return Ok(());
+    }
+    let lost = columns.iter().find(|c| stored::is_lost_as_text(&c.logical_type.to_string()));
+    match lost {
+        Some(column) => Err(is_lost(
+            &column.name,
+            "Make the table without rows, commit, and insert them, or give the server \
+             data_inlining_row_limit '0'.",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn is_lost(column: &str, way: &str) -> Error {
+    Error::new(
+        ErrorKind::NotSupported,
+        format!("column \"{column}\" cannot be kept in the lake's catalog as it is: {way}"),
+    )
 }
 
 /// Checks expressions of tables, which come in rows of table and expression.

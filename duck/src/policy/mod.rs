@@ -109,6 +109,8 @@ pub struct Policy {
 struct Lake {
     name: String,
     read_only: bool,
+    /// As [`LakeSpec::rows_as_text`].
+    rows_as_text: i64,
     /// The tables and expressions by which their rows are ordered; `$1` is a table, or NULL for all.
     orders: String,
     /// A path that is no plain path.
@@ -139,6 +141,7 @@ impl Lake {
         Self {
             name: spec.name().to_owned(),
             read_only: spec.is_read_only(),
+            rows_as_text: spec.rows_as_text(),
             orders,
             past_views: format!("SELECT view_name, sql FROM {}", table("ducklake_view")),
             odd_paths: format!("({}) LIMIT 1", odd_paths.join(" UNION ALL ")),
@@ -576,7 +579,7 @@ fn check_links(
 
 pub use execute::{check_execute, is_export};
 pub use functions::READERS;
-pub use lakes::{admit, check_target, prepare_write};
+pub use lakes::{admit, check_made, check_target, prepare_write};
 pub use planned::{Expected, Functions, RelationName, TableCall, check_planned};
 pub use tables::LogTable;
 pub use views::READS_THE_PAST;

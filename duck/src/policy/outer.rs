@@ -8,7 +8,10 @@ use super::tables::{guarded, look_at};
 use super::{Policy, Verdict, VerdictKind, check_query, functions, not_allowed};
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lexer;
 use crate::quote::identifier;
+use crate::statement::{Column, Statement};
+use crate::stored;
 use crate::value::Value;
 
 pub(super) const ALLOWED: &str = "ordinary roles may run COPY … TO a writable server; CREATE TABLE … AS, \
@@ -292,6 +295,29 @@ impl<'a> Outer<'a> {
         let Some(token) = self.peek() else { return Err(self.unexpected()) };
         self.at = self.tokens.len();
         self.select(token.start, self.end)
+    }
+
+    /// As [`Outer::select_to_end`], whose rows are written to a lake.
+    pub fn stored_to_end(&mut self) -> Result<String> {
+        let Some(token) = self.peek() else { return Err(self.unexpected()) };
+        self.at = self.tokens.len();
+        Ok(self.stored_rows(&self.sql[token.start..self.end])?.0)
+    }
+
+    /// A whole SELECT, checked, whose rows are written to a lake, without parentheses, and its columns.
+    pub fn stored_rows(&mut self, query: &str) -> Result<(String, Vec<Column>)> {
+        let guarded = self.check(query)?;
+        if self.planned.is_some() {
+            // Of SQL of our own nothing is built anew.
+            return Ok((query.to_owned(), vec![]));
+        }
+        // Its own check, since the query is bound here.
+        super::lakes::admit(self.connection, self.policy, &self.seen, "")?;
+        let query = guarded.as_deref().unwrap_or(query);
+        let sql = format!("FROM (\n{}\n) LIMIT 0", lexer::without_terminator(query));
+        let columns =
+            Statement::prepare(self.connection, &sql)?.execute(self.parameters)?.columns();
+        Ok((stored::rows(query, &columns)?, columns))
     }
 
     /// Goes behind the parenthesis that closes the open one; returns where it stands.

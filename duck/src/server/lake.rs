@@ -299,6 +299,18 @@ impl LakeSpec {
         [format!("__ducklake_metadata_{}", self.name), schema.to_owned(), table.to_owned()]
     }
 
+    /// How many rows of one statement the catalog keeps itself, if it keeps them as text.
+    #[must_use]
+    pub fn rows_as_text(&self) -> i64 {
+        // DuckLake's own.
+        const DEFAULT: i64 = 10;
+        if let LakeCatalog::Duckdb(_) = self.catalog {
+            return 0;
+        }
+        let own = self.data_inlining_row_limit.as_ref();
+        own.map_or(DEFAULT, |rows| rows.parse().unwrap_or(i64::MAX))
+    }
+
     pub(crate) fn extensions(&self) -> Vec<Extension> {
         let mut extensions = vec![Extension::Ducklake];
         match self.catalog {
