@@ -124,6 +124,10 @@ const WRITTEN: &[&str] = &[
     "var_pop",
     "var_samp",
     "variance",
+    // Texts of CSV and JSON files as declared types, and columns of files of several types.
+    "constant_or_null",
+    "lower",
+    "regexp_full_match",
     // Questions about tables and lakes.
     "concat_ws",
     "from_json",
