@@ -310,7 +310,7 @@ def test_a_location_is_a_plain_place(su, place):
     assert sqlstate_of(su, statement) == "HV024"
 
 
-@pytest.mark.parametrize("name", ["{DATA_PATH}", "a'b", "a;b", "a`b"])
+@pytest.mark.parametrize("name", ["{DATA_PATH}", "a{COMMIT_MESSAGE}", "a{", "}"])
 def test_a_lake_has_a_plain_name(su, name):
     statement = sql.SQL("CREATE SERVER {} TYPE 'ducklake' FOREIGN DATA WRAPPER duckdb OPTIONS (host 'h', data_path 's3://lake/x/')").format(sql.Identifier(name))
     assert sqlstate_of(su, statement) == "HV024"

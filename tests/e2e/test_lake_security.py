@@ -335,11 +335,15 @@ def test_the_password_shows_nowhere(connect, member, su, lake, sandbox):
     su_conn.execute(query("SELECT 1 AS a FROM lk.main.orders LIMIT 1"))
     for statement in (
         "SELECT * FROM duckdb.settings()",
+        # Beside a lake a superuser sees these in an instance without fence only.
+        "SET duckdb.superuser_sandbox = off",
         query("SELECT *, (SELECT 1 FROM lk.main.orders LIMIT 1) AS x FROM duckdb_secrets()"),
         query("SELECT path, (SELECT 1 FROM lk.main.orders LIMIT 1) AS x FROM duckdb_databases()"),
+        "RESET duckdb.superuser_sandbox",
         "SELECT query, application_name FROM pg_stat_activity",
     ):
-        seen.append(str(su_conn.execute(statement).fetchall()))
+        cursor = su_conn.execute(statement)
+        seen.append(str(cursor.fetchall() if cursor.description else ""))
     for changes in ("host '127.0.0.1', SET port '1'", "dbname 'nosuch'", "metadata_schema 'nosuch'"):
         su.execute(f"ALTER SERVER lk OPTIONS (SET {changes})")
         try:

@@ -80,8 +80,8 @@ impl LakeSpec {
     ) -> Result<Self, OptionError> {
         let taken = TAKEN_NAMES.iter().any(|taken| name.eq_ignore_ascii_case(taken))
             || name.to_ascii_lowercase().starts_with(METADATA_PREFIX)
-            // DuckLake makes SQL of it, and replaces `{DATA_PATH}` and its like in that.
-            || name.contains(['/', '\\', ':', '"', '\'', '`', '{', '}', ';'])
+            // DuckLake replaces `{DATA_PATH}` and its like in the SQL that it makes.
+            || name.contains(['/', '\\', ':', '"', '{', '}'])
             || name.chars().any(char::is_control);
         if taken {
             return Err(OptionError::invalid(format!(
