@@ -90,6 +90,11 @@ def each(files, change):
         change(file)
 
 
+def strip_ids(file):
+    """An Avro file whose fields do not say which of Iceberg's they are. Each name keeps its length."""
+    file.write_bytes(file.read_bytes().replace(b'"field-id"', b'"field_id"'))
+
+
 def nested(document):
     for field in document["schemas"][0]["fields"][:1]:
         field["type"] = "DEEP"
@@ -109,6 +114,7 @@ FAULTS = {
     "manifest garbage": lambda t: t.files("*-m0.avro")[0].write_bytes(b"x" * 3000),
     "manifest forbidden": lambda t: t.files("*-m0.avro")[0].chmod(0),
     "manifest elsewhere": lambda t: t.files("*-m0.avro")[0].rename(t.path.parent / "m.avro") or t.files("*.avro") and (t.path / "metadata" / "x").touch(),
+    "manifest without ids": lambda t: strip_ids(t.files("*-m0.avro")[0]),
     "list missing": lambda t: each(t.files("snap-*.avro"), lambda file: file.unlink()),
     "list garbage": lambda t: each(t.files("snap-*.avro"), lambda file: file.write_bytes(b"g" * 2000)),
     "list of /etc/passwd": lambda t: t.edit(lambda d: [s.update({"manifest-list": "file:///etc/passwd"}) for s in d["snapshots"]]),

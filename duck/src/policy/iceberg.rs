@@ -243,10 +243,7 @@ fn read(look: &Look<'_>, table: &LogTable, file: &str) -> Result<String> {
         look.argument(file),
         if packed { "gzip" } else { "uncompressed" }
     );
-    let rows = look.rows(&sql).map_err(|error| match error.kind() {
-        ErrorKind::Io | ErrorKind::Http | ErrorKind::Permission | ErrorKind::Interrupt => error,
-        _ => damaged(table, error.message()),
-    })?;
+    let rows = look.rows(&sql).map_err(|error| look.unsound(table, error))?;
     match rows.into_iter().flatten().next() {
         Some(text) => Ok(text),
         None => Err(damaged(table, "its metadata file is empty")),
@@ -347,12 +344,7 @@ fn check_manifests(look: &Look<'_>, table: &LogTable) -> Result<()> {
     if guesses {
         look.connection.take_paths_literally(false)?;
     }
-    let files = look.rows(&sql).map_err(|error| match error.kind() {
-        ErrorKind::InvalidInput | ErrorKind::Conversion | ErrorKind::Other => {
-            damaged(table, error.message())
-        }
-        _ => error,
-    })?;
+    let files = look.rows(&sql).map_err(|error| look.unsound(table, error))?;
     let moved = table.text("allow_moved_paths").is_some_and(|text| text.contains('t'));
     files.iter().flatten().try_for_each(|file| check_file(look, table, moved, file).map(drop))
 }

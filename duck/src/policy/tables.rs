@@ -286,6 +286,24 @@ impl Look<'_> {
         texts(&self.connection, sql, &[]).map_err(|error| error.without_line(sql))
     }
 
+    /// What an error in reading a table's metadata means: that it is damaged, unless it cannot be read
+    /// at all. An instance that it has broken is noted as such.
+    pub fn unsound(&self, table: &LogTable, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::Io
+            | ErrorKind::Http
+            | ErrorKind::Permission
+            | ErrorKind::Interrupt
+            | ErrorKind::OutOfMemory
+            | ErrorKind::NotImplemented
+            | ErrorKind::MissingExtension => error,
+            _ => {
+                self.connection.instance().note_error(&error);
+                damaged(table, error.message())
+            }
+        }
+    }
+
     /// A path of a file as an argument of a reader that takes patterns.
     pub fn argument(&self, path: &str) -> String {
         // In object stores patterns are switched off for this connection; web servers have none.
