@@ -51,16 +51,19 @@ unsafe extern "C-unwind" fn post_parse_analyze(
 ) {
     // SAFETY: the analysed query is ours to change at this point.
     unsafe {
-        convert_analyzed(query);
+        convert_analyzed(pstate, query);
         hook::prev_post_parse_analyze(pstate, query, jstate);
     }
 }
 
 #[pgrx::pg_guard]
-unsafe extern "C-unwind" fn convert_analyzed(query: *mut pg_sys::Query) {
+unsafe extern "C-unwind" fn convert_analyzed(
+    pstate: *mut pg_sys::ParseState,
+    query: *mut pg_sys::Query,
+) {
     // SAFETY: by contract of the hook.
     unsafe {
-        report(convert::query(query));
+        report(convert::query(query, pstate));
         row_type::restore();
     }
 }
@@ -134,7 +137,7 @@ unsafe extern "C-unwind" fn planner(
 unsafe extern "C-unwind" fn concerns_pushdown(query: *mut pg_sys::Query) -> bool {
     // SAFETY: by contract of the hook.
     unsafe {
-        report(convert::query(query));
+        report(convert::query(query, std::ptr::null_mut()));
         pushdown::concerns(query)
     }
 }
