@@ -193,6 +193,18 @@ impl Statement {
         }
     }
 
+    /// The types that DuckDB gives the parameters from what is done with them, in the order of their
+    /// numbers; [`LogicalType::Unknown`] where that is open.
+    #[must_use]
+    pub fn parameter_types(&self) -> Vec<LogicalType> {
+        // SAFETY: live statement; each type is freed by LogicalType::take, which takes NULL too.
+        unsafe {
+            (1..=sys::duckdb_nparams(self.raw))
+                .map(|index| LogicalType::take(sys::duckdb_param_logical_type(self.raw, index)))
+                .collect()
+        }
+    }
+
     /// Binds positional parameters: `values[0]` is `$1`.
     fn bind(&self, values: &[Value]) -> Result<()> {
         let values = match &self.text {

@@ -66,6 +66,41 @@ pub struct Call {
     call: *mut pg_sys::FuncCall,
 }
 
+/// Whether an argument is a parameter of the statement whose type the client has left open.
+///
+/// # Safety
+/// A live expression.
+#[must_use]
+pub unsafe fn is_untyped_parameter(node: *mut pg_sys::Node) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        nodes::cast::<pg_sys::Param>(node, pg_sys::NodeTag::T_Param).is_some_and(|param| {
+            (*param).paramkind == pg_sys::ParamKind::PARAM_EXTERN
+                && (*param).paramtype == pg_sys::UNKNOWNOID
+        })
+    }
+}
+
+/// Gives such a parameter a type, as the parser does where it meets one in an expression. What the
+/// parser does not do later on is left to its own error.
+///
+/// # Safety
+/// A live parameter of the statement that `pstate` analyses.
+pub unsafe fn give_type(
+    pstate: *mut pg_sys::ParseState,
+    param: *mut pg_sys::Param,
+    type_oid: pg_sys::Oid,
+) {
+    // SAFETY: by contract; the hook is the parser's own, which may raise errors.
+    unsafe {
+        let Some(hook) = pstate.as_ref().and_then(|state| state.p_coerce_param_hook) else {
+            return;
+        };
+        let location = (*param).location;
+        pgrx::pg_sys::ffi::pg_guard_ffi_boundary(|| hook(pstate, param, type_oid, -1, location));
+    }
+}
+
 impl Literal {
     /// The function call whose direct argument the literal is, found by parsing the statement's
     /// text again (without analysis). `None` when the text is not at hand.

@@ -10,15 +10,16 @@ use super::input::{self, Described};
 use super::travel;
 use crate::error::{Error, Result};
 use crate::pg::catalog::Objects;
-use crate::pg::{encoding, nodes};
+use crate::pg::{encoding, nodes, parse};
 use crate::session::access;
 
 /// Converts the query and all its parts in place, and says whether there may have been something of
-/// ours in it. Converting twice does nothing.
+/// ours in it. Converting twice does nothing. `pstate` is that of the analysis, if it is still under
+/// way.
 ///
 /// # Safety
 /// `query` is an analysed query that may be changed.
-pub unsafe fn query(query: *mut pg_sys::Query) -> Result<bool> {
+pub unsafe fn query(query: *mut pg_sys::Query, pstate: *mut pg_sys::ParseState) -> Result<bool> {
     // SAFETY: by contract.
     unsafe {
         // The common case first: nothing of ours, at the cost of a walk only.
@@ -28,7 +29,7 @@ pub unsafe fn query(query: *mut pg_sys::Query) -> Result<bool> {
         let Some(objects) = Objects::get() else {
             return Ok(false);
         };
-        tree(query.cast(), &objects)?;
+        tree(query.cast(), &objects, pstate)?;
         Ok(true)
     }
 }
@@ -107,7 +108,11 @@ unsafe fn holds_query(statement: *mut pg_sys::Node) -> bool {
 
 /// # Safety
 /// `node` is a live tree that may be changed.
-unsafe fn tree(node: *mut pg_sys::Node, objects: &Objects) -> Result<()> {
+unsafe fn tree(
+    node: *mut pg_sys::Node,
+    objects: &Objects,
+    pstate: *mut pg_sys::ParseState,
+) -> Result<()> {
     let mut outcome = Ok(());
     let mut converted = false;
     // SAFETY: by contract. The walk sees a range table entry before what is inside, and
@@ -116,13 +121,13 @@ unsafe fn tree(node: *mut pg_sys::Node, objects: &Objects) -> Result<()> {
         nodes::walk(node, &mut |node| {
             if let Some(rte) = nodes::cast::<pg_sys::RangeTblEntry>(node, Tag::T_RangeTblEntry) {
                 if (*rte).rtekind == pg_sys::RTEKind::RTE_FUNCTION {
-                    match range_table_entry(rte, objects) {
+                    match range_table_entry(rte, objects, pstate) {
                         Ok(done) => converted |= done,
                         Err(error) => outcome = Err(error),
                     }
                 }
             } else if let Some(query) = nodes::cast::<pg_sys::Query>(node, Tag::T_Query) {
-                outcome = utility((*query).utilityStmt, objects);
+                outcome = utility((*query).utilityStmt, objects, pstate);
             }
             outcome.is_err()
         });
@@ -136,7 +141,11 @@ unsafe fn tree(node: *mut pg_sys::Node, objects: &Objects) -> Result<()> {
 
 /// # Safety
 /// `statement` is NULL or a live utility statement that may be changed.
-unsafe fn utility(statement: *mut pg_sys::Node, objects: &Objects) -> Result<()> {
+unsafe fn utility(
+    statement: *mut pg_sys::Node,
+    objects: &Objects,
+    pstate: *mut pg_sys::ParseState,
+) -> Result<()> {
     if statement.is_null() {
         return Ok(());
     }
@@ -159,13 +168,17 @@ unsafe fn utility(statement: *mut pg_sys::Node, objects: &Objects) -> Result<()>
         inner
             .into_iter()
             .filter(|node| !node.is_null() && !nodes::is_a(*node, Tag::T_RawStmt))
-            .try_for_each(|node| tree(node, objects))
+            .try_for_each(|node| tree(node, objects, pstate))
     }
 }
 
 /// # Safety
 /// `rte` is a live function entry that may be changed.
-unsafe fn range_table_entry(rte: *mut pg_sys::RangeTblEntry, objects: &Objects) -> Result<bool> {
+unsafe fn range_table_entry(
+    rte: *mut pg_sys::RangeTblEntry,
+    objects: &Objects,
+    pstate: *mut pg_sys::ParseState,
+) -> Result<bool> {
     // SAFETY: by contract.
     unsafe {
         let ours = |function: *mut pg_sys::RangeTblFunction| {
@@ -210,6 +223,11 @@ unsafe fn range_table_entry(rte: *mut pg_sys::RangeTblEntry, objects: &Objects) 
                     arguments.len()
                 ),
             ));
+        }
+        for (argument, type_oid) in arguments.iter().zip(&described.arguments) {
+            if parse::is_untyped_parameter(*argument) {
+                parse::give_type(pstate, (*argument).cast(), *type_oid);
+            }
         }
         let names: Vec<String> = nodes::items::<pg_sys::Node>((*(*rte).eref).colnames)
             .take(described.columns.len())

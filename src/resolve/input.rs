@@ -15,7 +15,7 @@ use crate::pg::parse::{self, Literal};
 use crate::pg::row_type::{self, RowColumn};
 use crate::pg::{acl, encoding, nodes};
 use crate::session::{self, Entry, access};
-use crate::types::parameter;
+use crate::types::{self, parameter};
 
 /// A literal whose columns the parser has been shown and whose FROM item is yet to be converted.
 #[derive(Clone)]
@@ -30,6 +30,8 @@ pub struct Described {
     pub duck_names: Vec<String>,
     /// The number of parameters.
     pub parameters: usize,
+    /// The types of the arguments, for those that PostgreSQL does not know.
+    pub arguments: Vec<pg_sys::Oid>,
     /// What the literal stands for in a look at a lake's past; `sql` only tells it from others then.
     pub travel: Option<Travel>,
 }
@@ -83,9 +85,10 @@ pub fn describe(
     entry: Entry,
 ) -> Result<Described> {
     let unbounded = arguments.iter().any(|argument| holds_decimal(&argument.logical_type()));
-    let session::Description { columns, parameters } =
+    let session::Description { columns, parameters, arguments } =
         session::describe(acl::current_role(), sql, arguments, entry)
             .map_err(Error::without_second_line)?;
+    let arguments = arguments.iter().map(argument_type).collect();
     if columns.len() > MOST_COLUMNS {
         return Err(Error::new(
             PgSqlErrorCode::ERRCODE_TOO_MANY_COLUMNS,
@@ -105,9 +108,15 @@ pub fn describe(
         }
     }
     let sql = sql.to_owned();
-    let described = Described { sql, location, columns, duck_names, parameters, travel: None };
+    let described =
+        Described { sql, location, columns, duck_names, parameters, arguments, travel: None };
     remember(described.clone());
     Ok(described)
+}
+
+/// PostgreSQL's type for an argument.
+fn argument_type(logical_type: &LogicalType) -> pg_sys::Oid {
+    types::pg_type("", logical_type).map_or(pg_sys::TEXTOID, |found| found.oid)
 }
 
 fn show_to_parser(described: &Described) -> Result<()> {
@@ -164,6 +173,9 @@ unsafe fn argument_values(literal: &Literal, sql: &str) -> Result<Vec<Value>> {
                         (*constant).consttypmod,
                     )?
                     .value((*constant).constvalue, false),
+                    _ if parse::is_untyped_parameter(argument) => {
+                        Ok(Value::Null(LogicalType::Unknown))
+                    }
                     _ => Ok(Value::Null(parameter::duck_type(
                         type_oid,
                         pg_sys::exprTypmod(argument),

@@ -56,19 +56,20 @@ unsafe extern "C-unwind" fn post_parse_analyze(
 ) {
     // SAFETY: the analysed query is ours to change at this point.
     unsafe {
-        convert_analyzed(query, jstate);
+        convert_analyzed(pstate, query, jstate);
         hook::prev_post_parse_analyze(pstate, query, jstate);
     }
 }
 
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn convert_analyzed(
+    pstate: *mut pg_sys::ParseState,
     query: *mut pg_sys::Query,
     jumble: *mut pg_sys::JumbleState,
 ) {
     // SAFETY: by contract of the hook.
     unsafe {
-        if report(convert::query(query)) {
+        if report(convert::query(query, pstate)) {
             identity::distinguish(query, jumble);
         }
         row_type::restore();
@@ -176,7 +177,7 @@ unsafe extern "C-unwind" fn planner(
 unsafe extern "C-unwind" fn concerns_pushdown(query: *mut pg_sys::Query) -> bool {
     // SAFETY: by contract of the hook.
     unsafe {
-        report(convert::query(query));
+        report(convert::query(query, std::ptr::null_mut()));
         pushdown::concerns(query)
     }
 }

@@ -108,6 +108,7 @@ pub fn describe(travel: Travel, location: i32) -> Result<Described> {
         columns,
         duck_names,
         parameters: 0,
+        arguments: vec![],
         travel: Some(travel),
     };
     input::remember(described.clone());

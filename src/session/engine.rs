@@ -55,6 +55,8 @@ pub struct Description {
     pub columns: Vec<Column>,
     /// The number of its parameters.
     pub parameters: usize,
+    /// The arguments' types; of those that were not known what DuckDB does with them, or else text.
+    pub arguments: Vec<LogicalType>,
 }
 
 /// An open instance and what its role may do with it.
@@ -334,6 +336,10 @@ impl Engine {
             ErrorKind::ParameterNotResolved,
             "the columns depend on a parameter whose type is not known",
         );
+        let mut arguments = arguments.to_vec();
+        self.infer_types(&connection, sql, &mut arguments, timezone, &entry);
+        let arguments = arguments.as_slice();
+        let types = || arguments.iter().map(Value::logical_type).collect();
         let known = match self.prepare(&connection, sql, sql, arguments, timezone, &entry) {
             Ok(statement) => {
                 let parameters = statement.parameter_names().len();
@@ -343,7 +349,7 @@ impl Engine {
                     |c: &Column| matches!(c.logical_type, LogicalType::Unknown | LogicalType::Null);
                 let known = parameters == 0 || !columns.iter().any(unknown);
                 if known && !(wrapped && has_duplicate_names(&columns)) {
-                    return Ok(Description { columns, parameters });
+                    return Ok(Description { columns, parameters, arguments: types() });
                 }
                 parameters
             }
@@ -374,7 +380,31 @@ impl Engine {
         let columns = no_rows(&connection, sql, &stand_ins)
             .or_else(|_| no_rows(&connection, sql, arguments))
             .map_err(|error| if path_unknown { unresolved } else { error })?;
-        Ok(Description { columns, parameters: known })
+        Ok(Description { columns, parameters: known, arguments: types() })
+    }
+
+    /// Gives arguments of unknown types those that DuckDB expects, and text where it does not say.
+    fn infer_types(
+        &self,
+        connection: &Connection,
+        sql: &str,
+        arguments: &mut [Value],
+        timezone: &str,
+        entry: &Entry,
+    ) {
+        let is_open = |value: &Value| value.logical_type() == LogicalType::Unknown;
+        if !arguments.iter().any(is_open) {
+            return;
+        }
+        // What is wrong with the query is said where it is described.
+        let expected = self.prepare(connection, sql, sql, &[], timezone, entry);
+        let expected = expected.map(|statement| statement.parameter_types()).unwrap_or_default();
+        for (index, value) in arguments.iter_mut().enumerate().filter(|(_, value)| is_open(value)) {
+            let found = expected
+                .get(index)
+                .filter(|found| !matches!(found, LogicalType::Unknown | LogicalType::Null));
+            *value = Value::Null(found.cloned().unwrap_or(LogicalType::Varchar));
+        }
     }
 
     /// Runs a query of our own whose columns are all text.
