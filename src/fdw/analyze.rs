@@ -12,6 +12,11 @@ use crate::error::{Result, report};
 use crate::lake::table::LakeTable;
 use crate::scan;
 
+unsafe extern "C-unwind" {
+    // catalog/pg_inherits.h; not in pgrx's bindings.
+    fn has_superclass(relation: pg_sys::Oid) -> bool;
+}
+
 thread_local! {
     /// The rows of the tables that are being analyzed: PostgreSQL asks for the pages of all
     /// partitions before it samples the first.
@@ -50,11 +55,16 @@ unsafe fn count(relation: pg_sys::Relation) -> Result<f64> {
 }
 
 /// How many pages a heap would need: by these PostgreSQL divides the sample of a partitioned table
-/// among its partitions.
+/// among its partitions. Any other table has none: clients that find pages in `pg_class` (DuckDB's own
+/// for PostgreSQL) divide their reading by ctid, which a foreign table does not have.
 ///
 /// # Safety
 /// `relation` is open.
 unsafe fn pages_of(relation: pg_sys::Relation, rows: f64) -> pg_sys::BlockNumber {
+    // SAFETY: by contract; a catalog look-up.
+    if !unsafe { has_superclass((*relation).rd_id) } {
+        return 0;
+    }
     // SAFETY: by contract; without widths that are known only the types are looked at.
     let width = unsafe { pg_sys::get_rel_data_width(relation, std::ptr::null_mut()) };
     let tuple = f64::from(width) + size_of::<pg_sys::HeapTupleHeaderData>() as f64;

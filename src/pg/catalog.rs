@@ -477,6 +477,7 @@ pub fn visible_relation(name: &str) -> Option<pg_sys::Oid> {
 
 /// Makes this session analyse and plan all cached statements anew that call a function.
 pub fn forget_plans_with(function: pg_sys::Oid) {
+    #[expect(clippy::cast_possible_wrap, reason = "cache identifiers are small")]
     let cache = pg_sys::SysCacheIdentifier::PROCOID as i32;
     let none = pg_sys::Datum::null();
     // SAFETY: what a change of the function by another session would cause.
@@ -494,9 +495,10 @@ pub fn is_enum_label(oid: pg_sys::Oid, label: &CStr) -> bool {
     if label.count_bytes() >= pg_sys::NAMEDATALEN as usize {
         return false;
     }
+    #[expect(clippy::cast_possible_wrap, reason = "cache identifiers are small")]
+    let cache = pg_sys::SysCacheIdentifier::ENUMTYPOIDNAME as i32;
     // SAFETY: a look-up by the two keys of the cache; the tuple is released.
     unsafe {
-        let cache = pg_sys::SysCacheIdentifier::ENUMTYPOIDNAME as i32;
         let keys = (pg_sys::Datum::from(oid), pg_sys::Datum::from(label.as_ptr()));
         let tuple = pg_sys::SearchSysCache2(cache, keys.0, keys.1);
         if tuple.is_null() {

@@ -359,8 +359,14 @@ unsafe fn plan_table(
         let used = used_attributes(rti, [(*(*rel).reltarget).exprs, tlist, local]);
         let targets = [(*(*rel).reltarget).exprs, tlist];
         let is_changed = asks_for(rti, targets, ROW_NUMBER, pg_sys::TEXTOID);
+        // The user's own ctid, beside the text that stands for a changed row.
+        let by_place = is_changed
+            && (asks_for(rti, [(*(*rel).reltarget).exprs, local], ROW_ID, pg_sys::TIDOID)
+                || asks_for(rti, [tlist, std::ptr::null_mut()], ROW_ID, pg_sys::TIDOID));
         let row_id = used.contains(&ROW_ID) && !is_changed && !(*root).rowMarks.is_null();
-        let given = |number: i16| number == TABLE_OID || number == ROW_ID && (row_id || is_changed);
+        let given = |number: i16| {
+            number == TABLE_OID || number == ROW_ID && (row_id || is_changed && !by_place)
+        };
         if let Some(number) = used.iter().find(|number| **number < 0 && !given(**number)) {
             let name =
                 nodes::str_at((*pg_sys::SystemAttributeDefinition(*number)).attname.data.as_ptr());
