@@ -249,6 +249,21 @@ impl LakeSpec {
         self.storage.as_ref()
     }
 
+    /// What DuckDB calls the database that is the lake's catalog.
+    #[must_use]
+    pub fn metadata(&self) -> String {
+        format!("{METADATA_PREFIX}_metadata_{}", self.name)
+    }
+
+    /// The schema of a catalog that is in PostgreSQL.
+    #[must_use]
+    pub fn postgres_schema(&self) -> Option<&str> {
+        match self.catalog {
+            LakeCatalog::Postgres(_) => Some(self.metadata_schema.as_deref().unwrap_or("public")),
+            _ => None,
+        }
+    }
+
     /// The qualified name of a table of DuckLake's catalog, as DuckDB knows it.
     #[must_use]
     pub fn metadata_table(&self, table: &str) -> String {
@@ -256,12 +271,7 @@ impl LakeSpec {
             LakeCatalog::Postgres(_) => "public",
             _ => "main",
         });
-        format!(
-            "{}.{}.{}",
-            identifier(&format!("__ducklake_metadata_{}", self.name)),
-            identifier(schema),
-            identifier(table)
-        )
+        format!("{}.{}.{}", identifier(&self.metadata()), identifier(schema), identifier(table))
     }
 
     /// How many rows of one statement the catalog keeps itself, if it keeps them as text.
