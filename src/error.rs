@@ -398,6 +398,7 @@ const OWN_SQLSTATES: &[(&str, SqlState)] = &[
     ("22P02", SqlState::ERRCODE_INVALID_TEXT_REPRESENTATION),
     ("42703", SqlState::ERRCODE_UNDEFINED_COLUMN),
     ("42804", SqlState::ERRCODE_DATATYPE_MISMATCH),
+    ("42P17", SqlState::ERRCODE_INVALID_OBJECT_DEFINITION),
 ];
 
 /// DuckLake quotes the statements that fail in its catalog, with the values of rows in them, and the
@@ -625,6 +626,8 @@ fn classify_attach_error(text: &str) -> (SqlState, &'static str) {
             SqlState::ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
             "the lake's catalog cannot be reached",
         )
+    } else if has("catalog version mismatch") || has("Only DuckLake versions ") {
+        (SqlState::ERRCODE_FEATURE_NOT_SUPPORTED, "the lake has another format than DuckLake 1.0")
     } else if has("permission denied") {
         (SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied in the lake's catalog")
     } else if has("does not exist") || has("not exist") {

@@ -125,9 +125,21 @@ const WRITTEN: &[&str] = &[
     "var_samp",
     "variance",
     // Texts of CSV and JSON files as declared types, and columns of files of several types.
+    "array_slice",
     "constant_or_null",
+    "contains",
+    "encode",
+    "isinf",
     "lower",
+    "regexp_extract",
     "regexp_full_match",
+    "regexp_matches",
+    "round_even",
+    "trim",
+    "unhex",
+    // Values that are written to lakes.
+    "list_transform",
+    "pg_pond_storable",
     // Questions about tables and lakes.
     "concat_ws",
     "from_json",

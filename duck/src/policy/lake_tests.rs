@@ -9,15 +9,23 @@ use crate::{LogicalType, stored};
 const CATALOG: &str = "
     ATTACH ':memory:' AS lk; ATTACH ':memory:' AS ro; ATTACH ':memory:' AS __ducklake_metadata_lk;
     CREATE SCHEMA lk.s; CREATE TABLE lk.main.t (a INTEGER, b VARCHAR); CREATE TABLE lk.s.u (a INTEGER);
-    CREATE TABLE __ducklake_metadata_lk.ducklake_table (table_id BIGINT, table_name VARCHAR, path VARCHAR);
-    CREATE TABLE __ducklake_metadata_lk.ducklake_schema (path VARCHAR);
-    CREATE TABLE __ducklake_metadata_lk.ducklake_data_file (path VARCHAR);
-    CREATE TABLE __ducklake_metadata_lk.ducklake_delete_file (path VARCHAR);
+    ATTACH ':memory:' AS __ducklake_metadata_ro;
+    CREATE TABLE __ducklake_metadata_lk.ducklake_table (table_id BIGINT, table_name VARCHAR, path VARCHAR, path_is_relative BOOLEAN);
+    CREATE TABLE __ducklake_metadata_lk.ducklake_schema (path VARCHAR, path_is_relative BOOLEAN);
+    CREATE TABLE __ducklake_metadata_lk.ducklake_data_file (path VARCHAR, path_is_relative BOOLEAN);
+    CREATE TABLE __ducklake_metadata_lk.ducklake_delete_file (path VARCHAR, path_is_relative BOOLEAN);
+    CREATE TABLE __ducklake_metadata_lk.ducklake_files_scheduled_for_deletion (path VARCHAR, path_is_relative BOOLEAN);
+    CREATE TABLE __ducklake_metadata_lk.ducklake_metadata (key VARCHAR, value VARCHAR, scope VARCHAR);
+    CREATE TABLE __ducklake_metadata_lk.ducklake_inlined_data_tables (table_id BIGINT, table_name VARCHAR, schema_version BIGINT);
+    CREATE TABLE __ducklake_metadata_lk.ducklake_schema_versions (begin_snapshot BIGINT, schema_version BIGINT, table_id BIGINT);
+    CREATE TABLE __ducklake_metadata_lk.ducklake_column (table_id BIGINT, column_name VARCHAR, column_type VARCHAR, parent_column BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT);
+    INSERT INTO __ducklake_metadata_lk.ducklake_metadata VALUES ('version', '1.0', NULL);
     CREATE TABLE __ducklake_metadata_lk.ducklake_sort_info (sort_id BIGINT, end_snapshot BIGINT);
     CREATE TABLE __ducklake_metadata_lk.ducklake_sort_expression (sort_id BIGINT, table_id BIGINT, expression VARCHAR);
     CREATE TABLE __ducklake_metadata_lk.ducklake_view (view_name VARCHAR, sql VARCHAR);
     CREATE MACRO memory.main.ducklake_current_snapshot(lake) AS TABLE SELECT 5 AS id;
-    INSERT INTO __ducklake_metadata_lk.ducklake_table VALUES (1, 't', 't/'), (2, 'u', 'u/');
+    INSERT INTO __ducklake_metadata_lk.ducklake_table VALUES (1, 't', 't/', true), (2, 'u', 'u/', true);
+    COPY FROM DATABASE __ducklake_metadata_lk TO __ducklake_metadata_ro;
 ";
 
 fn spec() -> OpenSpec {
@@ -61,6 +69,103 @@ impl Fixture {
         let error = self.execute(sql).expect_err(sql);
         assert_eq!(error.kind(), ErrorKind::NotAllowed, "{sql}: {error}");
         assert!(error.message().contains(part), "{sql}: {error}");
+    }
+}
+
+#[test]
+fn a_catalog_is_looked_through_before_its_lake_is_used() {
+    let fixture = Fixture::new();
+    let read = || {
+        fixture.policy.catalogs.lock().clear();
+        let verdict = check_query(&fixture.connection, &fixture.policy, "FROM lk.t", &[]).unwrap();
+        admit(&fixture.connection, &fixture.policy, &verdict)
+    };
+    let catalog = "__ducklake_metadata_lk";
+    read().unwrap();
+    fixture.run(&format!(
+        "CREATE TABLE {catalog}.ducklake_inlined_data_1_2 (row_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT, b VARCHAR);
+         INSERT INTO {catalog}.ducklake_inlined_data_tables VALUES (1, 'ducklake_inlined_data_1_2', 2);
+         INSERT INTO {catalog}.ducklake_column VALUES (1, 'b', 'varchar', NULL, 1, NULL);
+         INSERT INTO {catalog}.ducklake_data_file VALUES ('a.parquet', true), ('/d/b.parquet', false)"
+    ));
+    read().unwrap();
+    for (change, undo, kind, words) in [
+        (
+            "UPDATE {}.ducklake_metadata SET value = '1.1'",
+            "UPDATE {}.ducklake_metadata SET value = '1.0'",
+            ErrorKind::NotSupported,
+            "lake \"lk\" has format 1.1, not 1.0 of DuckLake",
+        ),
+        (
+            "INSERT INTO {}.ducklake_inlined_data_tables VALUES (7, 'ducklake_metadata', 1)",
+            "DELETE FROM {}.ducklake_inlined_data_tables WHERE table_id = 7",
+            ErrorKind::InvalidInput,
+            "pg_pond 42P17 table \"ducklake_metadata\"",
+        ),
+        (
+            "INSERT INTO {}.ducklake_inlined_data_tables VALUES (7, 'ducklake_inlined_data_1_2', 1)",
+            "DELETE FROM {}.ducklake_inlined_data_tables WHERE table_id = 7",
+            ErrorKind::InvalidInput,
+            "pg_pond 42P17 table \"ducklake_inlined_data_1_2\"",
+        ),
+        (
+            "ALTER TABLE {}.ducklake_inlined_data_1_2 ALTER b TYPE INTEGER",
+            "ALTER TABLE {}.ducklake_inlined_data_1_2 ALTER b TYPE VARCHAR",
+            ErrorKind::InvalidInput,
+            "pg_pond 42P17 table \"ducklake_inlined_data_1_2\"",
+        ),
+        (
+            "ALTER TABLE {}.ducklake_inlined_data_1_2 ALTER row_id TYPE VARCHAR",
+            "ALTER TABLE {}.ducklake_inlined_data_1_2 ALTER row_id TYPE BIGINT",
+            ErrorKind::InvalidInput,
+            "pg_pond 42P17 table \"ducklake_inlined_data_1_2\"",
+        ),
+        (
+            "CREATE VIEW {}.ducklake_inlined_delete_1 AS SELECT 1",
+            "DROP VIEW {}.ducklake_inlined_delete_1",
+            ErrorKind::InvalidInput,
+            "pg_pond 42P17 table \"ducklake_inlined_delete_1\"",
+        ),
+        (
+            "INSERT INTO {}.ducklake_data_file VALUES ('/e/x.parquet', false)",
+            "DELETE FROM {}.ducklake_data_file WHERE path = '/e/x.parquet'",
+            ErrorKind::NotAllowed,
+            "lake \"lk\" names \"/e/x.parquet\", which lies outside of its data_path",
+        ),
+        (
+            "INSERT INTO {}.ducklake_delete_file VALUES ('a/../../x', true)",
+            "DELETE FROM {}.ducklake_delete_file",
+            ErrorKind::NotAllowed,
+            "a/../../x",
+        ),
+        (
+            "INSERT INTO {}.ducklake_files_scheduled_for_deletion VALUES ('/x', NULL)",
+            "DELETE FROM {}.ducklake_files_scheduled_for_deletion",
+            ErrorKind::NotAllowed,
+            "\"/x\"",
+        ),
+        (
+            "UPDATE {}.ducklake_table SET path_is_relative = false WHERE table_id = 2",
+            "UPDATE {}.ducklake_table SET path_is_relative = true",
+            ErrorKind::NotAllowed,
+            "\"u/\"",
+        ),
+        (
+            "INSERT INTO {}.ducklake_schema VALUES ('s3://other/', false)",
+            "DELETE FROM {}.ducklake_schema",
+            ErrorKind::NotAllowed,
+            "s3://other/",
+        ),
+    ] {
+        fixture.run(&change.replace("{}", catalog));
+        let error = read().expect_err(change);
+        assert_eq!(error.kind(), kind, "{change}: {error}");
+        assert!(error.message().contains(words), "{change}: {error}");
+        fixture.policy.catalogs.lock().clear();
+        let error = fixture.execute("INSERT INTO lk.t VALUES (1, 'x')").expect_err(change);
+        assert_eq!(error.kind(), kind, "{change}: {error}");
+        fixture.run(&undo.replace("{}", catalog));
+        read().unwrap();
     }
 }
 

@@ -6,7 +6,7 @@ use super::tables::{guarded, look_at};
 use super::views::{READS_THE_PAST, texts};
 use super::walk::Found;
 use super::{Lake, Policy, Verdict, VerdictKind, check, check_listing, check_views};
-use super::{functions, not_allowed};
+use super::{catalog, functions, not_allowed};
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logical_type::LogicalType;
@@ -138,6 +138,7 @@ pub fn prepare_write(
     else {
         return Ok(());
     };
+    catalog::check(connection, policy, &lake.name)?;
     if patterns && policy.is_remote {
         check_paths(connection, lake)?;
     }

@@ -3,6 +3,7 @@
 //! first, as the tree that DuckDB's own parser makes of it: see `walk`. This holds by itself, and
 //! so does the lockdown of [`crate::open`]: two fences.
 
+mod catalog;
 mod copy;
 mod ddl;
 mod delta;
@@ -97,6 +98,8 @@ pub struct Policy {
     listings: Mutex<HashMap<Box<str>, Instant>>,
     /// When Iceberg and Delta tables were found sound.
     looks: Mutex<HashMap<Box<str>, tables::KnownLook>>,
+    /// When the catalogs of lakes were looked through, by the lakes' names.
+    catalogs: Mutex<HashMap<String, Instant>>,
     parser: Mutex<Option<Parser>>,
     /// The statement that was parsed last, and its tree: SQL of our own is looked at twice.
     last_tree: Mutex<Option<(Box<str>, Arc<str>)>>,
@@ -117,10 +120,12 @@ struct Lake {
     odd_paths: String,
     /// The views of all versions.
     past_views: String,
+    /// What is wrong in its catalog: [`catalog::question`].
+    faults: String,
 }
 
 impl Lake {
-    fn new(spec: &LakeSpec) -> Self {
+    fn new(spec: &LakeSpec, readable: &[String], writable: &[String]) -> Self {
         let table = |name| spec.metadata_table(name);
         let orders = format!(
             "SELECT DISTINCT t.table_name, e.expression FROM {} e JOIN {} i USING (sort_id) JOIN {} t \
@@ -143,6 +148,7 @@ impl Lake {
             read_only: spec.is_read_only(),
             rows_as_text: spec.rows_as_text(),
             orders,
+            faults: catalog::question(spec, readable, writable),
             past_views: format!("SELECT view_name, sql FROM {}", table("ducklake_view")),
             odd_paths: format!("({}) LIMIT 1", odd_paths.join(" UNION ALL ")),
         }
@@ -193,14 +199,17 @@ const MAX_SQL_BYTES: usize = 1 << 20;
 impl Policy {
     #[must_use]
     pub fn new(spec: &OpenSpec) -> Self {
-        let locations = |wanted: fn(&crate::server::ServerSpec) -> bool| {
+        let locations = |wanted: fn(&crate::server::ServerSpec) -> bool| -> Vec<String> {
             spec.servers.iter().filter(|s| wanted(s)).map(|s| s.location().to_owned()).collect()
         };
+        let readable = locations(|_| true);
+        let writable = locations(crate::server::ServerSpec::is_writable);
         Self {
             sandboxed: spec.sandboxed,
-            readable: locations(|_| true),
-            writable: locations(crate::server::ServerSpec::is_writable),
-            lakes: spec.lakes.iter().map(Lake::new).collect(),
+            lakes: spec.lakes.iter().map(|lake| Lake::new(lake, &readable, &writable)).collect(),
+            readable,
+            writable,
+            catalogs: Mutex::default(),
             is_remote: spec.extensions().contains(&Extension::Httpfs),
             disabled_readers: spec.disabled_readers.clone(),
             verdicts: Mutex::default(),
@@ -266,6 +275,7 @@ impl Policy {
                 uses: Mutex::default(),
                 listings: Mutex::default(),
                 looks: Mutex::default(),
+                catalogs: Mutex::default(),
                 parser: Mutex::default(),
                 last_tree: Mutex::default(),
                 ordinary: OnceLock::new(),

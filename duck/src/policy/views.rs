@@ -5,7 +5,7 @@
 use super::lakes::check_macros;
 use super::lexer::tokens;
 use super::tables::look_at;
-use super::{Policy, Verdict, VerdictKind, check, check_listing, not_allowed};
+use super::{Policy, Verdict, VerdictKind, catalog, check, check_listing, not_allowed};
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::quote::identifier;
@@ -84,6 +84,7 @@ struct Looked {
 
 impl Looked {
     fn new(connection: &Connection, policy: &Policy, lake: &str, travels: bool) -> Result<Self> {
+        catalog::check(connection, policy, lake)?;
         let views = views_of(connection, lake)?;
         let mut looked = Self { name: lake.to_owned(), views, next: 0, has_known_macros: false };
         if travels {

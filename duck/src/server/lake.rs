@@ -283,6 +283,21 @@ impl LakeSpec {
         self.storage.as_ref()
     }
 
+    /// What DuckDB calls the database that is the lake's catalog.
+    #[must_use]
+    pub fn metadata(&self) -> String {
+        format!("{METADATA_PREFIX}_metadata_{}", self.name)
+    }
+
+    /// The schema of a catalog that is in PostgreSQL.
+    #[must_use]
+    pub fn postgres_schema(&self) -> Option<&str> {
+        match self.catalog {
+            LakeCatalog::Postgres(_) => Some(self.metadata_schema.as_deref().unwrap_or("public")),
+            _ => None,
+        }
+    }
+
     /// The qualified name of a table of DuckLake's catalog, as DuckDB knows it.
     #[must_use]
     pub fn metadata_table(&self, table: &str) -> String {
@@ -296,7 +311,7 @@ impl LakeSpec {
             LakeCatalog::Postgres(_) => "public",
             _ => "main",
         });
-        [format!("__ducklake_metadata_{}", self.name), schema.to_owned(), table.to_owned()]
+        [self.metadata(), schema.to_owned(), table.to_owned()]
     }
 
     /// How many rows of one statement the catalog keeps itself, if it keeps them as text.
