@@ -288,6 +288,11 @@ fn final_settings(spec: &OpenSpec, httpfs: bool) -> String {
     if let Some(time_zone) = &spec.time_zone {
         set("TimeZone", &literal(time_zone));
     }
+    if !spec.lakes.is_empty() {
+        // pg_pond's own sessions take turns; others may come between. In all 6 s at most.
+        set("ducklake_max_retry_count", "16");
+        set("ducklake_retry_wait_ms", "5");
+    }
     if spec.sandboxed {
         // What of a lake's data a statement may name, the policy says: nothing.
         let data = spec.lakes.iter().map(LakeSpec::data_path);
@@ -299,6 +304,9 @@ fn final_settings(spec: &OpenSpec, httpfs: bool) -> String {
         let mut open = "'TimeZone', 'enable_progress_bar', 'enable_progress_bar_print'".to_owned();
         if httpfs {
             open.push_str(", 's3_url_compatibility_mode'");
+        }
+        if !spec.lakes.is_empty() {
+            open.push_str(", 'ducklake_max_retry_count'");
         }
         set("allowed_configs", &format!("[{open}]"));
         set("lock_configuration", "true");

@@ -123,6 +123,8 @@ struct ModifyPlan {
 struct Modification {
     table: LakeTable,
     relation: LakeRelation,
+    /// The relation's name in DuckDB's SQL.
+    name: String,
     role: pg_sys::Oid,
     command: &'static std::ffi::CStr,
     columns: Vec<i16>,
@@ -380,6 +382,7 @@ impl Modification {
             writes_all: plan.columns.iter().copied().eq((1..).take(table.columns.len())),
             columns: plan.columns,
             table,
+            name: relation.name(),
             relation,
             role,
             command,
@@ -398,6 +401,7 @@ impl Modification {
             server: self.table.server,
             lake: &self.relation.lake,
             command: self.command,
+            text: &self.name,
         }
     }
 
@@ -743,6 +747,7 @@ fn truncate_one(relation: pg_sys::Oid, _behavior: pg_sys::DropBehavior::Type) ->
         server: table.server,
         lake: &target.lake,
         command: c"TRUNCATE",
+        text: &sql,
     };
-    feed::run(&target, sql).map(drop)
+    feed::run(&target, sql.clone()).map(drop)
 }

@@ -14,8 +14,8 @@ use crate::pg::call::{Call, Row};
 use crate::pg::catalog::Server;
 use crate::pg::input;
 use crate::session;
-use crate::session::lakes;
-use crate::session::transaction::Write;
+use crate::session::lakes::{self, Beside};
+use crate::session::transaction::{self, Write};
 
 function! {
     /// `duckdb.merge_adjacent_files(server text, table_name text, schema_name text,
@@ -169,7 +169,14 @@ unsafe fn flush_inlined_data(call: &Call) -> Result<pg_sys::Datum> {
         .named("schema_name", schema.map(|name| quote::literal(&name)))
         .named("table_name", table.map(|name| quote::literal(&name)));
     let sql = statement.select("schema_name, table_name, CAST(rows_flushed AS VARCHAR)");
-    let rows = lakes::change(&server, Write::Change, &sql, c"duckdb.flush_inlined_data()")?;
+    let command = c"duckdb.flush_inlined_data()";
+    // It changes no row, so that it may take effect at once; unless there are rows of the transaction's
+    // own, which nobody else sees.
+    let rows = if transaction::has_written_to(&server.name) {
+        lakes::change(&server, Write::Change, &sql, command)?
+    } else {
+        lakes::change_at_once(&server, Beside::Nobody, &sql, command)?
+    };
     // SAFETY: by contract.
     unsafe { answer(call, &rows) }
 }
@@ -268,10 +275,28 @@ fn check_orphans_age(older_than: Option<i64>) -> Result<()> {
     .detail("Files of transactions that have not committed yet look like orphans."))
 }
 
+/// What DuckLake's own CHECKPOINT calls, each in a transaction of its own.
+const CHECKPOINT: &[(&str, Beside)] = &[
+    ("ducklake_flush_inlined_data", Beside::Nobody),
+    ("ducklake_expire_snapshots", Beside::OthersAgain),
+    ("ducklake_merge_adjacent_files", Beside::OthersAgain),
+    ("ducklake_rewrite_data_files", Beside::OthersAgain),
+    ("ducklake_cleanup_old_files", Beside::Others),
+    ("ducklake_delete_orphaned_files", Beside::Others),
+];
+
 unsafe fn checkpoint(call: &Call) -> Result<pg_sys::Datum> {
     let server = server(call)?;
-    let sql = format!("CHECKPOINT {}", quote::identifier(&server.name));
-    lakes::change_at_once(&server, &sql, c"duckdb.checkpoint()")?;
+    for (function, beside) in CHECKPOINT {
+        let columns = match *function {
+            "ducklake_merge_adjacent_files" | "ducklake_rewrite_data_files" => {
+                "schema_name, table_name"
+            }
+            _ => "CAST(count(*) AS VARCHAR)",
+        };
+        let sql = Statement::new(function, &server).select(columns);
+        lakes::change_at_once(&server, *beside, &sql, c"duckdb.checkpoint()")?;
+    }
     Ok(pg_sys::Datum::null())
 }
 
@@ -318,7 +343,7 @@ fn delete(call: &Call, server: &Server, sql: &str, command: &CStr) -> Result<Vec
     if dry_run(call) {
         return session::ask_lake(server.oid, sql, vec![]);
     }
-    lakes::change_at_once(server, sql, command)
+    lakes::change_at_once(server, Beside::Others, sql, command)
 }
 
 /// Whether the second argument asks for a dry run.

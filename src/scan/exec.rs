@@ -759,6 +759,7 @@ fn note_write(plan: &ScanPlan, role: pg_sys::Oid, entry: &Entry) -> Result<()> {
         server: pg_sys::Oid::from(modify.server),
         lake: &modify.lake,
         command: &command,
+        text: &modify.before,
     };
     feed::note_write(&target, entry, &plan.sql)
 }

@@ -8,8 +8,9 @@ use duck::appender::TempTable;
 use duck::driver::Control;
 use duck::open::{self, Extension, OpenSpec};
 use duck::policy::{self, Policy, Verdict};
+use duck::server::LakeSpec;
 use duck::statement::Rows;
-use duck::transaction::{Lease, Source};
+use duck::transaction::{Lease, Source, Transaction};
 use duck::{
     Column, Connection, Error, ErrorKind, Instance, LogicalType, Result, Statement, StatementKind,
     Value, lexer, quote,
@@ -48,7 +49,27 @@ pub struct Engine {
     /// The instance's own time zone; connections set another one where it differs.
     timezone: String,
     lakes: usize,
+    catalogs: HashMap<String, Catalog>,
     crowded: AtomicBool,
+}
+
+/// What commits need to know of a lake's catalog.
+pub struct Catalog {
+    /// The statement that takes the lock under which pg_pond commits.
+    lock: Option<String>,
+    /// Tables, as DuckDB names them.
+    pub snapshot_changes: String,
+    pub tables: String,
+}
+
+impl Catalog {
+    fn of(lake: &LakeSpec) -> Self {
+        Self {
+            lock: lake.commit_lock(),
+            snapshot_changes: lake.metadata_table("ducklake_snapshot_changes"),
+            tables: lake.metadata_table("ducklake_table"),
+        }
+    }
 }
 
 impl Engine {
@@ -61,7 +82,9 @@ impl Engine {
         let extensions = spec.extensions();
         let (timezone, lakes) = (timezone.to_owned(), spec.lakes.len());
         let crowded = AtomicBool::new(false);
-        Ok(Self { name, instance, policy, extensions, timezone, lakes, crowded })
+        let catalogs = spec.lakes.iter().map(|lake| (lake.name().to_owned(), Catalog::of(lake)));
+        let catalogs = catalogs.collect();
+        Ok(Self { name, instance, policy, extensions, timezone, lakes, catalogs, crowded })
     }
 
     pub fn instance(&self) -> &Arc<Instance> {
@@ -88,6 +111,22 @@ impl Engine {
     /// Whether lakes that the statement at hand does not need are in its way.
     pub fn is_crowded(&self) -> bool {
         self.crowded.load(Ordering::Relaxed)
+    }
+
+    /// Where the catalog of an attached lake says what was changed.
+    pub fn catalog(&self, lake: &str) -> Option<&Catalog> {
+        self.catalogs.get(lake)
+    }
+
+    /// Takes the lock of a lake under which pg_pond's sessions commit to it one after the other, as
+    /// long as the transaction lasts that is returned.
+    pub fn lock_commits(&self, lake: &str, control: &Control) -> Result<Transaction> {
+        let holder = Transaction::new(&self.instance);
+        if let Some(sql) = self.catalogs.get(lake).and_then(|catalog| catalog.lock.as_ref()) {
+            let lease = Source::Transaction(holder.clone()).lease(control)?;
+            lease.execute_batch(sql)?;
+        }
+        Ok(holder)
     }
 
     /// Whose instance it is, and for what.
@@ -494,6 +533,12 @@ pub fn check_written(connection: &Connection, check: Option<&(String, WriteCheck
 
 /// A row whose columns are all text.
 pub type TextRow = Vec<Option<String>>;
+
+/// The texts of a query of our own with one column, in which NULL does not occur.
+pub fn text_column(connection: &Connection, sql: &str) -> Result<Vec<String>> {
+    let rows = text_rows(&Statement::prepare(connection, sql)?)?;
+    Ok(rows.into_iter().flatten().flatten().collect())
+}
 
 fn text_rows(statement: &Statement) -> Result<Vec<TextRow>> {
     rows_of(statement.execute(&[])?)

@@ -27,6 +27,8 @@ pub struct Target<'a> {
     pub lake: &'a str,
     /// For errors, as `INSERT`.
     pub command: &'a std::ffi::CStr,
+    /// Names the table, perhaps among other things.
+    pub text: &'a str,
 }
 
 /// Starts a statement. `sql` is given the FROM item that has the rows, whose columns are called c0, c1
@@ -66,8 +68,16 @@ pub fn open(
 fn begin(target: &Target<'_>) -> Result<Arc<Engine>> {
     let lake = duck::quote::identifier(target.lake);
     let engine = engine(target.role, &Entry::Tables(vec![target.server]), &lake)?;
-    transaction::begin_write(&engine, target.lake, target.command)?;
+    begin_on(&engine, target)?;
     Ok(engine)
+}
+
+fn begin_on(engine: &Arc<Engine>, target: &Target<'_>) -> Result<()> {
+    transaction::begin_write(engine, target.lake, target.command)?;
+    if target.command != c"INSERT" {
+        transaction::note_deletes(engine, target.text);
+    }
+    Ok(())
 }
 
 /// Notes that a statement of our own, over the tables of `servers`, is about to write.
@@ -76,7 +86,7 @@ fn begin(target: &Target<'_>) -> Result<Arc<Engine>> {
 /// As [`open`].
 pub fn note_write(target: &Target<'_>, entry: &Entry, sql: &str) -> Result<()> {
     let engine = engine(target.role, entry, sql)?;
-    transaction::begin_write(&engine, target.lake, target.command)
+    begin_on(&engine, target)
 }
 
 /// Runs a statement of our own that writes to a lake, and returns the number of changed rows.

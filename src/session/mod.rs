@@ -7,6 +7,7 @@
 //! has broken it.
 
 pub mod access;
+mod conflict;
 mod engine;
 mod exit;
 pub mod feed;
@@ -648,8 +649,20 @@ pub fn execute(sql: &str, arguments: Vec<Value>) -> Result<i64> {
     let measured = progress::is_available();
     let lake = engine.lake_changed_by(&sql);
     if let Some(lake) = &lake {
+        if sql.trim_start().get(..10).is_some_and(|word| word.eq_ignore_ascii_case("checkpoint")) {
+            // DuckLake's has transactions of its own, each of which it may commit on a snapshot that
+            // it has not seen.
+            return Err(Error::not_supported("CHECKPOINT of a lake in duckdb.execute()")
+                .hint(format!("Use: SELECT duckdb.checkpoint({})", duck::quote::literal(lake))));
+        }
         let write = lakes::write_of(&sql);
         transaction::begin_write_of(write, &engine, lake, c"duckdb.execute()")?;
+        if lakes::must_commit_once(&sql) {
+            transaction::commit_once(&engine);
+        }
+        if lakes::may_delete(&sql) {
+            transaction::note_deletes(&engine, &sql);
+        }
     }
     // What changes no lake takes effect at once, whatever it reads.
     let source = match lake {

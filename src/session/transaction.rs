@@ -20,7 +20,8 @@ use duck::transaction::{Source, Transaction};
 use duck::{ErrorKind, quote};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::{Engine, parts, wait_for_commit};
+use super::conflict::{self, Deletes};
+use super::{Engine, parts, run, wait_for_commit};
 use crate::error::{Error, Result, is_of_a_catalog, report};
 use crate::guc;
 use crate::pg::callbacks::{self, Event};
@@ -55,6 +56,9 @@ struct Writes {
     has_message: bool,
     /// The first statement that writes has not run yet: it may still read the past.
     is_first: bool,
+    /// It is committed on the snapshot that it has seen, or not at all.
+    once: bool,
+    deletes: Deletes,
 }
 
 /// What a statement does to a lake, as far as it matters to the rest of its transaction.
@@ -288,16 +292,60 @@ pub fn begin_write_of(
     // SAFETY: reads the transaction's state.
     let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
     with(engine, |open| {
-        let before = open.writes.take();
+        let mut before = open.writes.take();
         open.writes = Some(Writes {
             lake: lake.to_owned(),
             last: write,
             level: before.as_ref().map_or(level, |before| before.level.max(level)),
             has_message: before.as_ref().is_some_and(|before| before.has_message),
+            once: before.as_ref().is_some_and(|before| before.once),
+            deletes: before
+                .as_mut()
+                .map(|before| std::mem::take(&mut before.deletes))
+                .unwrap_or_default(),
             is_first: before.is_none_or(|before| before.is_first),
         });
     });
     Ok(())
+}
+
+/// What the transaction writes must be committed on the snapshot that it sees, since DuckLake would
+/// forget a part of it when it commits again on another one.
+pub fn commit_once(engine: &Arc<Engine>) {
+    with(engine, |open| {
+        if let Some(writes) = &mut open.writes {
+            writes.once = true;
+        }
+    });
+}
+
+/// The transaction deletes rows or rewrites files of the tables that a text names.
+pub fn note_deletes(engine: &Arc<Engine>, text: &str) {
+    with(engine, |open| {
+        if let Some(writes) = &mut open.writes {
+            writes.deletes.add(text);
+        }
+    });
+}
+
+/// The lock under which pg_pond's sessions commit to a lake, for as long as this lives.
+pub struct CommitLock(Option<Transaction>);
+
+impl Drop for CommitLock {
+    fn drop(&mut self) {
+        if let Some(held) = self.0.take() {
+            in_background(held);
+        }
+    }
+}
+
+/// Lets pg_pond's other sessions wait with their commits to `lake`.
+///
+/// # Errors
+/// DuckDB's, if the lock cannot be had.
+pub fn lock_commits(engine: &Arc<Engine>, lake: &str) -> Result<CommitLock> {
+    let (own, lake) = (Arc::clone(engine), lake.to_owned());
+    run(move |control| own.lock_commits(&lake, control)).map(|held| CommitLock(Some(held)))
 }
 
 /// Whether the transaction has written to `lake`.
@@ -497,10 +545,14 @@ fn commit() -> Result<()> {
                 writes.lake.clone(),
                 open.fault.clone(),
                 writes.has_message,
+                writes.once,
+                writes.deletes.clone(),
             ))
         })
     });
-    let Some((engine, transaction, lake, fault, has_message)) = writer else { return Ok(()) };
+    let Some((engine, transaction, lake, fault, has_message, once, deletes)) = writer else {
+        return Ok(());
+    };
     if let Some(fault) = fault {
         return Err(cannot_go_on(&fault));
     }
@@ -509,14 +561,19 @@ fn commit() -> Result<()> {
     // statement has to run in it.
     let message = if has_message { "SELECT 1".to_owned() } else { commit_message(&lake) };
     let source = Source::Transaction(transaction.clone());
-    let own = Arc::clone(&engine);
+    let (own, name) = (Arc::clone(&engine), lake.clone());
     wait_for_commit(move |control: &Control| {
         let prepared = source.lease(control).and_then(|lease| lease.execute_batch(&message));
         if let Err(error) = &prepared {
             own.instance().note_error(error);
         }
         prepared?;
-        transaction.commit(control)
+        let lock = own.lock_commits(&name, control)?;
+        let done = conflict::check(&own, &transaction, &name, &deletes, control).and_then(|()| {
+            if once { transaction.commit_once(control) } else { transaction.commit(control) }
+        });
+        lock.roll_back();
+        done
     })
     .map_err(|error| error.in_lake(&lake))?;
     hold_until_commit();

@@ -16,6 +16,9 @@ use crate::secret::Secret;
 /// asks, where a wait for oneself would never end.
 const LOCK_TIMEOUT_MS: &str = "10000";
 const CONNECT_TIMEOUT_S: &str = "10";
+/// The upper half of the advisory lock that is taken in a catalog; the lower one is the oid of its
+/// table of snapshots.
+const COMMIT_LOCK_CLASS: u32 = 0x504f_4e44;
 
 /// Names that DuckDB's own databases and schemas have.
 const TAKEN_NAMES: &[&str] =
@@ -262,6 +265,25 @@ impl LakeSpec {
             identifier(schema),
             identifier(table)
         )
+    }
+
+    /// The statement that takes the lock under which pg_pond commits to the lake, and holds it until
+    /// the end of its transaction. None where the catalog is a file, which has one writer at a time.
+    #[must_use]
+    pub fn commit_lock(&self) -> Option<String> {
+        let LakeCatalog::Postgres(_) = self.catalog else { return None };
+        let schema = self.metadata_schema.as_deref().unwrap_or("public");
+        // As PostgreSQL quotes identifiers.
+        let table = format!("{}.{}", identifier(schema), identifier("ducklake_snapshot"));
+        let lock = format!(
+            "SELECT pg_advisory_xact_lock({COMMIT_LOCK_CLASS}::bigint << 32 | {}::regclass::oid::bigint)::text",
+            literal(&table)
+        );
+        Some(format!(
+            "FROM postgres_query({}, {})",
+            literal(&format!("{METADATA_PREFIX}_metadata_{}", self.name)),
+            literal(&lock)
+        ))
     }
 
     pub(crate) fn extensions(&self) -> Vec<Extension> {

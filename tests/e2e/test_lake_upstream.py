@@ -1,0 +1,54 @@
+"""Faults of DuckDB and DuckLake that pg_pond works around, each by its shortest reproduction in DuckDB's
+own client. A test that fails says that the fault is mended: see docs/upstream.md for what can go then."""
+
+import pytest
+
+from lakes import fresh_name
+
+
+@pytest.fixture(scope="module")
+def lake(lakes):
+    return lakes.make("up", local=True)
+
+
+@pytest.fixture(scope="module")
+def client(lake):
+    return lake.client()
+
+
+@pytest.fixture(scope="module")
+def other(lake):
+    return lake.client()
+
+
+@pytest.fixture
+def table(request):
+    return f"up.main.{fresh_name(request)}"
+
+
+def rows_and_count(client, table):
+    return len(client.rows(f"SELECT id FROM {table}")), client.one(f"SELECT count(*) FROM {table}")
+
+
+def test_upstream_a_flush_that_is_committed_again_loses_deletions(client, other, table):
+    client.execute(f"CREATE TABLE {table} (id BIGINT)")
+    client.execute(f"CREATE TABLE {table}_other (id BIGINT)")
+    client.execute(f"INSERT INTO {table} FROM range(30)")
+    client.execute(f"DELETE FROM {table} WHERE id < 4")
+    assert rows_and_count(client, table) == (26, 26)
+    client.execute("BEGIN")
+    client.execute(f"CALL ducklake_flush_inlined_data('up', table_name => '{table.split('.')[-1]}')")
+    other.execute(f"INSERT INTO {table}_other VALUES (1)")
+    client.execute("COMMIT")
+    assert rows_and_count(client, table) != (26, 26)
+
+
+def test_upstream_a_merge_beside_an_update_is_no_conflict(client, other, table):
+    client.execute(f"CREATE TABLE {table} (id BIGINT, v BIGINT)")
+    for first in (0, 20):
+        client.execute(f"INSERT INTO {table} SELECT i, 0 FROM range({first}, {first + 20}) r(i)")
+    client.execute("BEGIN")
+    client.execute(f"UPDATE {table} SET v = 1 WHERE id = 1")
+    other.execute(f"CALL ducklake_merge_adjacent_files('up', '{table.split('.')[-1]}')")
+    client.execute("COMMIT")
+    assert client.rows(f"SELECT v FROM {table} WHERE id = 1 ORDER BY v") == [(0,), (1,)]
