@@ -292,6 +292,9 @@ fn final_settings(spec: &OpenSpec, httpfs: bool) -> String {
         // pg_pond's own sessions take turns; others may come between. In all 6 s at most.
         set("ducklake_max_retry_count", "16");
         set("ducklake_retry_wait_ms", "5");
+        // It prunes by the least and greatest values that the lake keeps for a whole table. Those do
+        // not include files for which none are known (DuckLake 1.0).
+        set("disabled_optimizers", "'statistics_propagation'");
     }
     if spec.sandboxed {
         // What of a lake's data a statement may name, the policy says: nothing.

@@ -52,3 +52,18 @@ def test_upstream_a_merge_beside_an_update_is_no_conflict(client, other, table):
     other.execute(f"CALL ducklake_merge_adjacent_files('up', '{table.split('.')[-1]}')")
     client.execute("COMMIT")
     assert client.rows(f"SELECT v FROM {table} WHERE id = 1 ORDER BY v") == [(0,), (1,)]
+
+
+def test_upstream_statistics_of_a_float_are_rounded(client, table):
+    client.execute(f"CREATE TABLE {table} (v FLOAT)")
+    client.execute("CALL up.set_option('data_inlining_row_limit', 0)")
+    client.execute(f"INSERT INTO {table} VALUES (1.2345e20)")
+    assert client.rows(f"FROM {table} WHERE v = 1.2345e20::FLOAT") == []
+
+
+def test_upstream_a_file_without_statistics_makes_the_tables_forget_theirs(client, table):
+    client.execute(f"CREATE TABLE {table} (v VARCHAR)")
+    client.execute("CALL up.set_option('data_inlining_row_limit', 0)")
+    for value in ("'a'", "repeat(chr(1114111), 100)", "'b'"):
+        client.execute(f"INSERT INTO {table} SELECT {value}")
+    assert client.rows(f"FROM {table} WHERE v = 'a'") == []
