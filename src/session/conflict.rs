@@ -71,6 +71,21 @@ const KINDS: &[&str] = &[
     "compacted_table",
 ];
 
+/// The snapshot of a lake that a transaction sees.
+///
+/// # Errors
+/// DuckDB's.
+pub fn snapshot_of(
+    transaction: &Transaction,
+    lake: &str,
+    control: &Control,
+) -> Result<Option<u64>> {
+    let lake = quote::literal(lake);
+    let lease = Source::Transaction(transaction.clone()).lease(control)?;
+    let sql = format!("SELECT id::VARCHAR FROM ducklake_current_snapshot({lake})");
+    Ok(lease.query_text(&sql, &[])?.and_then(|id| id.parse().ok()))
+}
+
 /// Looks whether another transaction, since the snapshot that `transaction` has seen, has deleted rows
 /// or rewritten files of a table of which this one does too.
 ///
@@ -86,13 +101,7 @@ pub fn check(
     let Some(catalog) = engine.catalog(lake).filter(|_| *deletes != Deletes::Nothing) else {
         return Ok(());
     };
-    let snapshot = {
-        let sql =
-            format!("SELECT id::VARCHAR FROM ducklake_current_snapshot({})", quote::literal(lake));
-        let lease = Source::Transaction(transaction.clone()).lease(control)?;
-        lease.query_text(&sql, &[])?
-    };
-    let Some(snapshot) = snapshot.and_then(|id| id.parse::<u64>().ok()) else { return Ok(()) };
+    let Some(snapshot) = snapshot_of(transaction, lake, control)? else { return Ok(()) };
     let kinds: Vec<_> = KINDS.iter().map(|kind| quote::literal(kind)).collect();
     let sql = format!(
         "SELECT DISTINCT changed.table_name FROM (SELECT unnest(string_split(changes_made, ',')) AS change \

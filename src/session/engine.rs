@@ -498,6 +498,21 @@ impl Engine {
         rows.run_to_end()
     }
 
+    /// Runs a statement that changes a lake again.
+    pub fn modify_again(
+        &self,
+        source: &Source,
+        control: &Control,
+        request: &Request,
+        values: &[Value],
+        timezone: &str,
+    ) -> Result<()> {
+        let connection = self.connect(source, control, timezone)?;
+        let statement = self.prepare_request(&connection, request, values, timezone)?;
+        statement.bind_positional(values)?;
+        statement.start(|| control.is_cancelled())?.run_to_end().map(drop)
+    }
+
     /// Makes a table, whose quoted name is ours, from a query that a user wrote.
     pub fn create_table(
         &self,
