@@ -349,6 +349,15 @@ impl LakeTable {
         let sql = format!("SELECT {} FROM {}", items.join(", "), relation.name());
         let check = move |found: &[Column]| {
             for ((_, (oid, typmod), mismatch), column) in written.iter().zip(found) {
+                if !column.logical_type.is_exact_in_files() {
+                    return Err(duck::Error::new(
+                        duck::ErrorKind::NotSupported,
+                        format!(
+                            "{mismatch}{}, whose values its files would change",
+                            column.logical_type
+                        ),
+                    ));
+                }
                 if rounds(*oid, *typmod, &column.logical_type) {
                     return Err(duck::Error::new(
                         duck::ErrorKind::ColumnMismatch,
@@ -395,8 +404,13 @@ impl LakeTable {
 }
 
 /// Types whose values a lake's column that is read as them may be too narrow for.
-const ROUNDED_TYPES: [pg_sys::Oid; 4] =
-    [pg_sys::FLOAT4OID, pg_sys::FLOAT8OID, pg_sys::NUMERICOID, pg_sys::TIMESTAMPOID];
+const ROUNDED_TYPES: [pg_sys::Oid; 5] = [
+    pg_sys::FLOAT4OID,
+    pg_sys::FLOAT8OID,
+    pg_sys::NUMERICOID,
+    pg_sys::TIMESTAMPOID,
+    pg_sys::TIMETZOID,
+];
 
 /// Whether DuckDB rounds values of a PostgreSQL type that it puts into a column.
 fn rounds(oid: pg_sys::Oid, typmod: i32, column: &LogicalType) -> bool {

@@ -60,6 +60,7 @@ pub struct Catalog {
     /// Tables, as DuckDB names them.
     pub snapshot_changes: String,
     pub tables: String,
+    partition_columns: String,
 }
 
 impl Catalog {
@@ -68,6 +69,7 @@ impl Catalog {
             lock: lake.commit_lock(),
             snapshot_changes: lake.metadata_table("ducklake_snapshot_changes"),
             tables: lake.metadata_table("ducklake_table"),
+            partition_columns: lake.metadata_table("ducklake_partition_column"),
         }
     }
 }
@@ -492,10 +494,49 @@ impl Engine {
             open::measure_progress(&connection)?;
         }
         let sql = policy::check_execute(&connection, &self.policy, sql, arguments)?;
+        // Its columns, before rows are written to it, or as the statement has made them.
+        let table = self.lake_changed_by(&sql).and_then(|_| self.policy.table_changed_by(&sql));
+        let defines = ["CREATE", "ALTER"].contains(&lexer::first_word(&sql).as_str());
+        let check = |wanted: bool| match table.filter(|_| wanted) {
+            // What is no table is told by the statement itself.
+            Some(table) => no_rows(&connection, &format!("FROM {table}"), &[])
+                .map_or(Ok(()), |columns| check_exact(&columns)),
+            None => Ok(()),
+        };
+        check(!defines)?;
+        if let Some(table) = table.filter(|_| sql.to_ascii_lowercase().contains("partitioned")) {
+            self.check_partitioning(&connection, table)?;
+        }
         let statement = Statement::prepare(&connection, &sql)?;
         statement.bind_positional(arguments)?;
-        let rows = statement.start(|| control.is_cancelled())?;
-        rows.run_to_end()
+        let changed = statement.start(|| control.is_cancelled())?.run_to_end()?;
+        check(defines)?;
+        Ok(changed)
+    }
+
+    /// Refuses to partition a table anew that was partitioned by buckets: DuckLake 1.0 looks for older
+    /// rows in the new buckets.
+    fn check_partitioning(&self, connection: &Connection, table: &str) -> Result<()> {
+        for catalog in self.catalogs.values() {
+            let sql = format!(
+                "SELECT DISTINCT changed.table_name FROM {} AS by_column, {} AS changed \
+                 WHERE by_column.table_id = changed.table_id AND changed.end_snapshot IS NULL \
+                 AND starts_with(by_column.transform, 'bucket')",
+                catalog.partition_columns, catalog.tables
+            );
+            let named = table.to_lowercase();
+            let is_it = |name: &String| named.contains(&name.to_lowercase().replace('"', "\"\""));
+            if let Some(name) = text_column(connection, &sql)?.into_iter().find(is_it) {
+                return Err(Error::new(
+                    ErrorKind::NotSupported,
+                    format!(
+                        "table \"{name}\" is partitioned by buckets, and DuckLake would not find its rows \
+                         after a change of that"
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Runs a statement that changes a lake again.
@@ -529,6 +570,7 @@ impl Engine {
         }
         let verdict = self.check(&connection, query, query, &[], &Entry::Query)?;
         self.check_write(&connection, name, !verdict.patterns.is_empty())?;
+        check_exact(&no_rows(&connection, query, &[])?)?;
         // The newline ends a comment at the query's end.
         let query = lexer::without_terminator(query);
         let sql = format!("CREATE TABLE {name} AS FROM (\n{query}\n)");
@@ -543,6 +585,20 @@ pub fn check_written(connection: &Connection, check: Option<&(String, WriteCheck
     match check {
         Some((sql, check)) => check(&Statement::prepare(connection, sql)?.columns()),
         None => Ok(()),
+    }
+}
+
+/// Refuses columns whose values a lake's files would change without a word.
+fn check_exact(columns: &[Column]) -> Result<()> {
+    match columns.iter().find(|column| !column.logical_type.is_exact_in_files()) {
+        None => Ok(()),
+        Some(column) => Err(Error::new(
+            ErrorKind::NotSupported,
+            format!(
+                "column \"{}\" of the lake has type {}, whose values its files would change",
+                column.name, column.logical_type
+            ),
+        )),
     }
 }
 

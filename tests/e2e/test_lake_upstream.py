@@ -1,6 +1,7 @@
 """Faults of DuckDB and DuckLake that pg_pond works around, each by its shortest reproduction in DuckDB's
 own client. A test that fails says that the fault is mended: see docs/upstream.md for what can go then."""
 
+import duckdb
 import pytest
 
 from lakes import fresh_name
@@ -67,3 +68,29 @@ def test_upstream_a_file_without_statistics_makes_the_tables_forget_theirs(clien
     for value in ("'a'", "repeat(chr(1114111), 100)", "'b'"):
         client.execute(f"INSERT INTO {table} SELECT {value}")
     assert client.rows(f"FROM {table} WHERE v = 'a'") == []
+
+
+def test_upstream_huge_integers_are_rounded_in_files(client, table):
+    client.execute("CALL up.set_option('data_inlining_row_limit', 0)")
+    client.execute(f"CREATE TABLE {table} AS SELECT 9007199254740993::HUGEINT AS v, TIMETZ '12:00:00+05:30' AS z")
+    assert client.rows(f"SELECT v, z::VARCHAR FROM {table}") == [(9007199254740992, "06:30:00+00")]
+
+
+def test_upstream_buckets_that_are_changed_hide_rows(client, table):
+    client.execute("CALL up.set_option('data_inlining_row_limit', 0)")
+    client.execute(f"CREATE TABLE {table} (a INTEGER)")
+    for buckets in (8, 4):
+        client.execute(f"ALTER TABLE {table} SET PARTITIONED BY (bucket({buckets}, a))")
+        client.execute(f"INSERT INTO {table} FROM range(40)")
+    assert sum(client.one(f"SELECT count(*) FROM {table} WHERE a = {i}") for i in range(40)) < 80
+
+
+def test_upstream_a_column_that_is_added_without_inlining_has_no_inlined_table(client, table):
+    client.execute("CALL up.set_option('data_inlining_row_limit', 10)")
+    client.execute(f"CREATE TABLE {table} (a INTEGER)")
+    client.execute(f"INSERT INTO {table} VALUES (1)")
+    client.execute("CALL up.set_option('data_inlining_row_limit', 0)")
+    client.execute(f"ALTER TABLE {table} ADD COLUMN b INTEGER")
+    client.execute("CALL up.set_option('data_inlining_row_limit', 10)")
+    with pytest.raises(duckdb.Error, match="INSERT has more expressions than target columns"):
+        client.execute(f"INSERT INTO {table} VALUES (2, 2)")
