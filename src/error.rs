@@ -323,6 +323,14 @@ impl Error {
             ErrorKind::InvalidInput if says_other_columns(error.message()) => report
                 .detail(error.message())
                 .hint("With the option union_by_name, columns are matched by their names."),
+            _ if sqlstate == SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+                && says_old_inlined_table(error.message()) =>
+            {
+                report.detail(error.message()).hint(
+                    "Columns were added while rows were not inlined (data_inlining_row_limit 0). Set that again \
+                     for the table, or add a column while it is not 0.",
+                )
+            }
             _ if error.message().contains("canceling statement due to lock timeout") => report
                 .detail(error.message())
                 .hint("Another session holds a lock in the catalog. The server's option lock_timeout says how long to wait."),
@@ -444,6 +452,12 @@ const CATALOG_IS_LOST: &str = "the connection to the lake's catalog is lost";
 /// What DuckDB makes of a table of inlined rows that the catalog does not let it read.
 fn says_no_inlined_table(text: &str) -> bool {
     text.contains("Attempted to access index 0 within vector of size 0")
+}
+
+/// What catalogs answer to inlined rows with more columns than their table there has.
+fn says_old_inlined_table(text: &str) -> bool {
+    text.contains("INSERT has more expressions than target columns")
+        || (text.contains("ducklake_inlined_data_") && text.contains("values were supplied"))
 }
 
 /// What a lake's catalog has answered, whatever DuckDB makes of it.
@@ -578,10 +592,18 @@ fn classify(error: &duck::Error) -> (SqlState, &'static str) {
         {
             (SqlState::ERRCODE_T_R_SERIALIZATION_FAILURE, "conflict with another transaction")
         }
+        ErrorKind::Transaction if says_old_inlined_table(text) => (
+            SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "the catalog has no table for inlined rows of these columns",
+        ),
         ErrorKind::Transaction => {
             (SqlState::ERRCODE_INVALID_TRANSACTION_STATE, "DuckDB's transaction failed")
         }
         ErrorKind::Attach => classify_attach_error(text),
+        ErrorKind::Io if has("do not support negative intervals") => (
+            SqlState::ERRCODE_FEATURE_NOT_SUPPORTED,
+            "a negative interval, which a lake's files cannot hold",
+        ),
         ErrorKind::Io | ErrorKind::Http => classify_file_error(text),
         ErrorKind::Permission if has("GET error") || has("HTTP") => classify_file_error(text),
         ErrorKind::Permission if has("Permission denied") => classify_file_error(text),

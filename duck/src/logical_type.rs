@@ -61,6 +61,23 @@ pub enum LogicalType {
     Other(u32),
 }
 
+impl LogicalType {
+    /// Whether Parquet files, and with them lakes, hold every value of the type as it is (DuckDB 1.5.5):
+    /// integers of 128 bits become doubles there, times with a zone lose it.
+    #[must_use]
+    pub fn is_exact_in_files(&self) -> bool {
+        match self {
+            Self::HugeInt | Self::UHugeInt | Self::TimeTz => false,
+            Self::List(item) | Self::Array(item, _) => item.is_exact_in_files(),
+            Self::Map(key, value) => key.is_exact_in_files() && value.is_exact_in_files(),
+            Self::Struct(fields) | Self::Union(fields) => {
+                fields.iter().all(|(_, field)| field.is_exact_in_files())
+            }
+            _ => true,
+        }
+    }
+}
+
 /// Types nested deeper are taken as unknown ones.
 const MAX_DEPTH: usize = 250;
 

@@ -340,6 +340,14 @@ fn early_settings(spec: &OpenSpec) -> String {
     if let Some(time_zone) = &spec.time_zone {
         set("TimeZone", &literal(time_zone));
     }
+    if !spec.lakes.is_empty() {
+        // pg_pond's own sessions take turns; others may come between. In all 6 s at most.
+        set("ducklake_max_retry_count", "16");
+        set("ducklake_retry_wait_ms", "5");
+        // It prunes by the least and greatest values that the lake keeps for a whole table. Those do
+        // not include files for which none are known (DuckLake 1.0).
+        set("disabled_optimizers", "'statistics_propagation'");
+    }
     if spec.sandboxed {
         // What of a lake's data a statement may name, the policy says: nothing.
         let data = spec.lakes.iter().map(LakeSpec::data_path);
@@ -362,7 +370,7 @@ fn early_settings(spec: &OpenSpec) -> String {
 fn lock(spec: &OpenSpec, httpfs: bool) -> String {
     let mut open = "'TimeZone', 'enable_progress_bar', 'enable_progress_bar_print'".to_owned();
     if !spec.lakes.is_empty() {
-        open.push_str(", 'disabled_optimizers'");
+        open.push_str(", 'disabled_optimizers', 'ducklake_max_retry_count'");
     }
     if httpfs {
         open.push_str(", 's3_url_compatibility_mode'");

@@ -15,7 +15,7 @@ use crate::logical_type::LogicalType;
 const FULL_BYTES: usize = 1 << 20;
 
 /// Up to [`Chunk::CAPACITY`] rows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RowChunk {
     types: Arc<[LogicalType]>,
     columns: Vec<ColumnBuffer>,
@@ -59,6 +59,31 @@ impl RowChunk {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.columns.iter().map(ColumnBuffer::bytes).sum()
+    }
+
+    /// Which columns have a NULL.
+    #[must_use]
+    pub fn nulls(&self) -> Vec<bool> {
+        self.columns.iter().map(|column| !column.validity.is_empty()).collect()
+    }
+
+    /// Whether rows of the same columns can be appended.
+    #[must_use]
+    pub fn takes(&self, other: &Self) -> bool {
+        self.rows + other.rows <= Chunk::CAPACITY && self.bytes() + other.bytes() <= FULL_BYTES
+    }
+
+    /// Appends the rows of another chunk.
+    ///
+    /// # Panics
+    /// When that has other columns, or the chunk has no room.
+    pub fn append(&mut self, other: &Self) {
+        assert!(self.types == other.types, "the chunks have the same columns");
+        self.rows += other.rows;
+        assert!(self.rows <= Chunk::CAPACITY, "a chunk has {} rows at most", Chunk::CAPACITY);
+        for (column, more) in self.columns.iter_mut().zip(&other.columns) {
+            column.append(more);
+        }
     }
 
     /// The columns, each of which takes one value for every row.
@@ -139,7 +164,7 @@ pub fn form(logical_type: &LogicalType) -> Option<Form> {
 
 /// The values of one column. Each `push` adds the value of the next row, and panics when the column's
 /// type has another form: which one fits is decided once for a column, by the caller.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ColumnBuffer {
     form: Form,
     /// The values, one after the other.
@@ -164,6 +189,28 @@ impl ColumnBuffer {
 
     fn len(&self) -> usize {
         self.rows
+    }
+
+    fn append(&mut self, other: &Self) {
+        let start = self.data.len();
+        self.data.extend_from_slice(&other.data);
+        self.ends.extend(other.ends.iter().map(|end| start + end));
+        for row in 0..other.rows {
+            let valid = |word: &u64| word & (1 << (row % 64)) != 0;
+            if !other.validity.get(row / 64).is_none_or(valid) {
+                self.mark_null(self.rows + row);
+            }
+        }
+        self.rows += other.rows;
+    }
+
+    fn mark_null(&mut self, row: usize) {
+        if self.validity.is_empty() {
+            self.validity = vec![u64::MAX; Chunk::CAPACITY / 64];
+        }
+        if let Some(word) = self.validity.get_mut(row / 64) {
+            *word &= !(1 << (row % 64));
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -209,12 +256,7 @@ impl ColumnBuffer {
     }
 
     pub fn push_null(&mut self) {
-        if self.validity.is_empty() {
-            self.validity = vec![u64::MAX; Chunk::CAPACITY / 64];
-        }
-        if let Some(word) = self.validity.get_mut(self.rows / 64) {
-            *word &= !(1 << (self.rows % 64));
-        }
+        self.mark_null(self.rows);
         match self.form.width() {
             Some(width) => self.data.resize(self.data.len() + width, 0),
             None => self.ends.push(self.data.len()),
@@ -338,6 +380,29 @@ mod tests {
         let error = RowChunk::new(&[LogicalType::Integer, list].into()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidType);
         assert!(error.message().contains("INTEGER[]"), "{error}");
+    }
+
+    #[test]
+    fn chunks_are_appended_with_their_nulls() {
+        let types = [LogicalType::Varchar, LogicalType::BigInt];
+        let (mut chunk, mut more) = (empty(&types), empty(&types));
+        for (to, text) in [(0, Some("a")), (0, None), (1, Some("bc")), (1, None), (1, Some(""))] {
+            let chunk = if to == 0 { &mut chunk } else { &mut more };
+            match text {
+                Some(text) => chunk.columns_mut()[0].push_str(text),
+                None => chunk.columns_mut()[0].push_null(),
+            }
+            chunk.columns_mut()[1].push_i64(to);
+            chunk.end_row();
+        }
+        assert_eq!(chunk.nulls(), [true, false]);
+        assert!(chunk.takes(&more));
+        chunk.append(&more);
+        let texts: Vec<_> = chunk.columns()[0].values().collect();
+        assert_eq!(texts, [&b"a"[..], b"", b"bc", b"", b""]);
+        assert_eq!(chunk.columns()[0].validity()[0] & 0b11111, 0b10101);
+        assert!(chunk.columns()[1].validity().is_empty());
+        assert_eq!((chunk.len(), chunk.columns()[1].data().len()), (5, 40));
     }
 
     #[test]

@@ -117,6 +117,21 @@ impl Transaction {
         self.end(control, "COMMIT")
     }
 
+    /// As [`Transaction::commit`], on the snapshot that the transaction has seen or not at all.
+    ///
+    /// Where another one was faster, DuckLake otherwise commits again on the new snapshot, but what
+    /// some of its functions have sent to the catalog before is lost by then.
+    ///
+    /// # Errors
+    /// DuckDB's own, after which nothing was committed.
+    pub fn commit_once(&self, control: &Control) -> Result<()> {
+        let connection = self.take(control)?;
+        let set = connection.execute_batch("SET SESSION ducklake_max_retry_count = 0");
+        self.0.put_back(State::Idle(connection));
+        set?;
+        self.commit(control)
+    }
+
     /// Ends the transaction by `ROLLBACK`, waiting for the statement that runs. For those who do not
     /// care whether it works.
     pub fn roll_back(&self) {

@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use duck::{RowChunk, placeholder, quote};
 use pgrx::pg_sys;
@@ -19,7 +20,7 @@ use crate::lake::table::{self, LakeTable, ROW_COLUMN, ROW_NUMBER, WriteCheck};
 use crate::pg::{acl, catalog, hook, memory, nodes, slot};
 use crate::pushdown::modify;
 use crate::scan;
-use crate::session::feed::{self, RowFeed, Target};
+use crate::session::feed::{self, RowFeed, RowStatement, Rows, Target};
 use crate::types::row_writer::{LakeColumnWriter, RowWriter};
 
 /// Sets the callbacks.
@@ -123,6 +124,8 @@ struct ModifyPlan {
 struct Modification {
     table: LakeTable,
     relation: LakeRelation,
+    /// The relation's name in DuckDB's SQL.
+    name: String,
     role: pg_sys::Oid,
     command: &'static std::ffi::CStr,
     columns: Vec<i16>,
@@ -143,6 +146,8 @@ struct Modification {
     rows: i64,
 }
 
+/// The rows of an INSERT that may be gathered with those of others.
+const MOST_GATHERED: i64 = 100;
 const INSERT: &std::ffi::CStr = c"INSERT";
 const UPDATE: &std::ffi::CStr = c"UPDATE";
 const DELETE: &std::ffi::CStr = c"DELETE";
@@ -388,6 +393,7 @@ impl Modification {
             writes_all: plan.columns.iter().copied().eq((1..).take(table.columns.len())),
             columns: plan.columns,
             table,
+            name: relation.name(),
             relation,
             role,
             command,
@@ -406,6 +412,7 @@ impl Modification {
             server: self.table.server,
             table: self.relation.parts(),
             command: self.command,
+            text: &self.name,
         }
     }
 
@@ -416,7 +423,7 @@ impl Modification {
     }
 
     /// The statement that takes the rows, given where they come from.
-    fn statement(&self) -> impl FnOnce(&str) -> String + Send + 'static {
+    fn statement(&self) -> RowStatement {
         let target = self.relation.name();
         let is_row = table::is_row("target", "\"source\".c0");
         let columns: Vec<_> = self
@@ -425,7 +432,7 @@ impl Modification {
             .filter_map(|number| Some(quote::identifier(&self.table.column(*number)?.file_name)))
             .collect();
         let (conversions, command) = (self.conversions.clone(), self.command);
-        move |rows: &str| {
+        Arc::new(move |rows: &str| {
             if command == INSERT {
                 let (columns, values) = (columns.join(", "), conversions.join(", "));
                 return format!("INSERT INTO {target} ({columns}) SELECT {values} FROM {rows}");
@@ -445,7 +452,7 @@ impl Modification {
                 names.collect::<Vec<_>>().join(", "),
                 values.join(", ")
             )
-        }
+        })
     }
 
     /// # Safety
@@ -494,9 +501,34 @@ impl Modification {
         if self.feed.is_some() {
             return Ok(());
         }
-        let types = std::sync::Arc::clone(self.writer.logical_types());
+        let types = Arc::clone(self.writer.logical_types());
         self.feed = Some(feed::open(&self.target(), &types, self.check(), self.statement())?);
         Ok(())
+    }
+
+    /// Whether these are the rows of a small INSERT, which can wait for more of the kind.
+    fn may_gather(&self) -> bool {
+        self.command == INSERT
+            && self.rows <= MOST_GATHERED
+            && !self.collects
+            && self.feed.is_none()
+    }
+
+    /// Tells tables, columns and roles apart.
+    fn key(&self) -> String {
+        format!("{} {:?} {}", self.table.relation.to_u32(), self.columns, self.role.to_u32())
+    }
+
+    fn gather(&self, chunk: RowChunk) -> Result<Option<RowChunk>> {
+        let types = Arc::clone(self.writer.logical_types());
+        let target = self.target();
+        feed::gather(&target, &self.key(), chunk, || Rows {
+            table: target.table.clone(),
+            types,
+            check: self.check(),
+            statement: self.statement(),
+            chunks: vec![],
+        })
     }
 
     /// Sends what is left, and waits until DuckDB has written all.
@@ -511,8 +543,17 @@ impl Modification {
                 unsafe { (*other).finish()? };
             }
         }
+        let mut last = self.writer.take_rest()?;
+        let small = self.may_gather();
+        let nulls = last.as_ref().map(RowChunk::nulls);
+        if small && let Some(chunk) = last.take() {
+            last = self.gather(chunk)?;
+            if last.is_none() {
+                self.rows = 0;
+                return Ok(());
+            }
+        }
         self.open_feed()?;
-        let last = self.writer.take_rest()?;
         let Some(mut feed) = self.feed.take() else { return Ok(()) };
         for chunk in std::mem::take(&mut self.kept).into_iter().chain(last) {
             feed.push(chunk)?;
@@ -520,7 +561,10 @@ impl Modification {
         let rows = std::mem::take(&mut self.rows);
         let changed = feed.finish()?;
         if changed == rows {
-            return Ok(());
+            return match nulls.filter(|_| small) {
+                Some(nulls) => feed::note_inserted(&self.target(), &self.key(), &nulls),
+                None => Ok(()),
+            };
         }
         Err(Error::new(
             PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
@@ -751,6 +795,7 @@ fn truncate_one(relation: pg_sys::Oid, _behavior: pg_sys::DropBehavior::Type) ->
         server: table.server,
         table: target.parts(),
         command: c"TRUNCATE",
+        text: &sql,
     };
-    feed::run(&target, sql).map(drop)
+    feed::run(&target, sql.clone()).map(drop)
 }

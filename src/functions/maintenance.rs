@@ -15,8 +15,8 @@ use crate::pg::call::{Call, Row};
 use crate::pg::catalog::Server;
 use crate::pg::input;
 use crate::session;
-use crate::session::lakes;
-use crate::session::transaction::Write;
+use crate::session::lakes::{self, Beside};
+use crate::session::transaction::{self, Write};
 
 function! {
     /// `duckdb.merge_adjacent_files(server text, table_name text, schema_name text,
@@ -185,7 +185,13 @@ unsafe fn flush_inlined_data(call: &Call) -> Result<pg_sys::Datum> {
         .named("table_name", table.map(|name| quote::literal(&name)));
     let sql = statement.select("schema_name, table_name, CAST(rows_flushed AS VARCHAR)");
     let (command, expected) = (c"duckdb.flush_inlined_data()", statement.expected());
-    let rows = lakes::change(&server, Write::Change, &sql, command, expected)?;
+    // It changes no row, so that it may take effect at once; unless there are rows of the transaction's
+    // own, which nobody else sees.
+    let rows = if transaction::has_written_to(&server.name) {
+        lakes::change(&server, Write::Change, &sql, command, expected)?
+    } else {
+        lakes::change_at_once(&server, Beside::Nobody, &sql, command, expected)?
+    };
     // SAFETY: by contract.
     unsafe { answer(call, &rows) }
 }
@@ -283,11 +289,29 @@ fn check_orphans_age(older_than: Option<i64>) -> Result<()> {
     .detail("Files of transactions that have not committed yet look like orphans."))
 }
 
+/// What DuckLake's own CHECKPOINT calls, each in a transaction of its own.
+const CHECKPOINT: &[(&str, Beside)] = &[
+    ("ducklake_flush_inlined_data", Beside::Nobody),
+    ("ducklake_expire_snapshots", Beside::OthersAgain),
+    ("ducklake_merge_adjacent_files", Beside::OthersAgain),
+    ("ducklake_rewrite_data_files", Beside::OthersAgain),
+    ("ducklake_cleanup_old_files", Beside::Others),
+    ("ducklake_delete_orphaned_files", Beside::Others),
+];
+
 unsafe fn checkpoint(call: &Call) -> Result<pg_sys::Datum> {
     let server = server(call)?;
-    let sql = format!("CHECKPOINT {}", quote::identifier(&server.name));
-    let expected = Expected { lake: Some(server.name.clone()), ..Expected::default() };
-    lakes::change_at_once(&server, &sql, c"duckdb.checkpoint()", expected)?;
+    for (function, beside) in CHECKPOINT {
+        let columns = match *function {
+            "ducklake_merge_adjacent_files" | "ducklake_rewrite_data_files" => {
+                "schema_name, table_name"
+            }
+            _ => "CAST(count(*) AS VARCHAR)",
+        };
+        let statement = Statement::new(function, &server);
+        let (sql, expected) = (statement.select(columns), statement.expected());
+        lakes::change_at_once(&server, *beside, &sql, c"duckdb.checkpoint()", expected)?;
+    }
     Ok(pg_sys::Datum::null())
 }
 
@@ -336,7 +360,7 @@ fn delete(call: &Call, server: &Server, statement: &Statement, command: &CStr) -
     if dry_run(call) {
         return session::ask_lake(server.oid, &sql, vec![], expected);
     }
-    lakes::change_at_once(server, &sql, command, expected)
+    lakes::change_at_once(server, Beside::Others, &sql, command, expected)
 }
 
 /// Whether the second argument asks for a dry run.

@@ -291,6 +291,12 @@ impl LakeTable {
         )
     }
 
+    /// Whether conditions on a column of this type must not choose a lake's files. Of a FLOAT, or of a
+    /// DOUBLE that was one, the least and greatest values are kept as rounded texts (DuckLake 1.0).
+    fn has_loose_statistics(&self, oid: pg_sys::Oid) -> bool {
+        self.origin.lake().is_some() && [pg_sys::FLOAT4OID, pg_sys::FLOAT8OID].contains(&oid)
+    }
+
     /// A column by its name in the lake or the files, held to the type that the table declares.
     ///
     /// # Errors
@@ -339,7 +345,12 @@ impl LakeTable {
             return Err(Error::not_supported("a name holds a control character"));
         }
         let (before, after) = check.around(name, &message);
-        let (before, after) = rounded(oid, typmod, before, after);
+        let (mut before, mut after) = rounded(oid, typmod, before, after);
+        if self.has_loose_statistics(oid) {
+            // What is behind a function, DuckLake does not look for in its statistics.
+            before.insert_str(0, "least(");
+            after.push(')');
+        }
         Ok(format!("{}{name}{}", hidden(&before), hidden(&after)))
     }
 }
@@ -416,6 +427,15 @@ impl LakeTable {
         let sql = format!("SELECT {} FROM {}", items.join(", "), relation.name());
         let check = move |found: &[Column]| {
             for ((_, (oid, typmod), mismatch), column) in written.iter().zip(found) {
+                if !column.logical_type.is_exact_in_files() {
+                    return Err(duck::Error::new(
+                        duck::ErrorKind::NotSupported,
+                        format!(
+                            "{mismatch}{}, whose values its files would change",
+                            column.logical_type
+                        ),
+                    ));
+                }
                 if rounds(*oid, *typmod, &column.logical_type) {
                     return Err(duck::Error::new(
                         duck::ErrorKind::ColumnMismatch,
@@ -459,7 +479,8 @@ impl LakeTable {
             let (oid, typmod) = (column.attribute.type_oid, column.attribute.typmod);
             let loose = [pg_sys::BPCHAROID, pg_sys::NUMERICOID].contains(&oid)
                 && (oid == pg_sys::BPCHAROID || typmod == -1);
-            if column.alias != column.file_name || loose {
+            let (base, _) = base_type(oid, typmod);
+            if column.alias != column.file_name || loose || self.has_loose_statistics(base) {
                 return None;
             }
             types.push(parameter::duck_type(oid, typmod).ok()?);
@@ -477,8 +498,13 @@ impl LakeTable {
 }
 
 /// Types whose values a lake's column that is read as them may be too narrow for.
-const ROUNDED_TYPES: [pg_sys::Oid; 4] =
-    [pg_sys::FLOAT4OID, pg_sys::FLOAT8OID, pg_sys::NUMERICOID, pg_sys::TIMESTAMPOID];
+const ROUNDED_TYPES: [pg_sys::Oid; 5] = [
+    pg_sys::FLOAT4OID,
+    pg_sys::FLOAT8OID,
+    pg_sys::NUMERICOID,
+    pg_sys::TIMESTAMPOID,
+    pg_sys::TIMETZOID,
+];
 
 /// Whether DuckDB rounds values of a PostgreSQL type that it puts into a column.
 fn rounds(oid: pg_sys::Oid, typmod: i32, column: &LogicalType) -> bool {

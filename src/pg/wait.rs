@@ -163,3 +163,17 @@ pub fn check_interrupts() {
     }
     pgrx::check_for_interrupts!();
 }
+
+/// Sleeps, in slices short enough for a cancel request to be heard at once.
+pub fn sleep(duration: Duration) {
+    const SLICE: Duration = Duration::from_millis(20);
+    let end = Instant::now() + duration;
+    loop {
+        check_interrupts();
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::sleep(left.min(SLICE));
+    }
+}

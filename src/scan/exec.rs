@@ -773,6 +773,7 @@ fn note_write(plan: &ScanPlan, role: pg_sys::Oid, entry: &Entry) -> Result<()> {
         server: pg_sys::Oid::from(modify.server),
         table: modify.table.clone(),
         command: &command,
+        text: &modify.before,
     };
     feed::note_write(&target, entry, &plan.sql)
 }

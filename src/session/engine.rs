@@ -8,8 +8,9 @@ use duck::appender::TempTable;
 use duck::driver::Control;
 use duck::open::{self, Extension, OpenSpec};
 use duck::policy::{self, Expected, Policy, Verdict};
+use duck::server::LakeSpec;
 use duck::statement::Rows;
-use duck::transaction::{Lease, Source};
+use duck::transaction::{Lease, Source, Transaction};
 use duck::{
     Column, Connection, Error, ErrorKind, Instance, LogicalType, Result, Statement, StatementKind,
     Value, lexer, placeholder, quote, stored,
@@ -68,7 +69,29 @@ pub struct Engine {
     /// The instance's own time zone; connections set another one where it differs.
     timezone: String,
     lakes: usize,
+    catalogs: HashMap<String, Catalog>,
     crowded: AtomicBool,
+}
+
+/// What commits need to know of a lake's catalog.
+pub struct Catalog {
+    /// The statement that takes the lock under which pg_pond commits.
+    lock: Option<String>,
+    /// Tables, as DuckDB names them.
+    pub snapshot_changes: String,
+    pub tables: String,
+    partition_columns: String,
+}
+
+impl Catalog {
+    fn of(lake: &LakeSpec) -> Self {
+        Self {
+            lock: lake.commit_lock(),
+            snapshot_changes: lake.metadata_table("ducklake_snapshot_changes"),
+            tables: lake.metadata_table("ducklake_table"),
+            partition_columns: lake.metadata_table("ducklake_partition_column"),
+        }
+    }
 }
 
 impl Engine {
@@ -81,7 +104,9 @@ impl Engine {
         let extensions = spec.extensions();
         let (timezone, lakes) = (timezone.to_owned(), spec.lakes.len());
         let crowded = AtomicBool::new(false);
-        Ok(Self { name, instance, policy, extensions, timezone, lakes, crowded })
+        let catalogs = spec.lakes.iter().map(|lake| (lake.name().to_owned(), Catalog::of(lake)));
+        let catalogs = catalogs.collect();
+        Ok(Self { name, instance, policy, extensions, timezone, lakes, catalogs, crowded })
     }
 
     pub fn instance(&self) -> &Arc<Instance> {
@@ -108,6 +133,22 @@ impl Engine {
     /// Whether lakes that the statement at hand does not need are in its way.
     pub fn is_crowded(&self) -> bool {
         self.crowded.load(Ordering::Relaxed)
+    }
+
+    /// Where the catalog of an attached lake says what was changed.
+    pub fn catalog(&self, lake: &str) -> Option<&Catalog> {
+        self.catalogs.get(lake)
+    }
+
+    /// Takes the lock of a lake under which pg_pond's sessions commit to it one after the other, as
+    /// long as the transaction lasts that is returned.
+    pub fn lock_commits(&self, lake: &str, control: &Control) -> Result<Transaction> {
+        let holder = Transaction::new(&self.instance);
+        if let Some(sql) = self.catalogs.get(lake).and_then(|catalog| catalog.lock.as_ref()) {
+            let lease = Source::Transaction(holder.clone()).lease(control)?;
+            lease.execute_batch(sql)?;
+        }
+        Ok(holder)
     }
 
     /// Whose instance it is, and for what.
@@ -546,10 +587,64 @@ impl Engine {
         }
         connection.push_conditions(true)?;
         let sql = policy::check_execute(&connection, &self.policy, sql, arguments)?;
+        // Its columns, before rows are written to it, or as the statement has made them.
+        let table = self.lake_changed_by(&sql).and_then(|_| self.policy.table_changed_by(&sql));
+        let defines = ["CREATE", "ALTER"].contains(&lexer::first_word(&sql).as_str());
+        let check = |wanted: bool| match table.filter(|_| wanted) {
+            // What is no table is told by the statement itself.
+            Some(table) => no_rows(&connection, &format!("FROM {table}"), &[])
+                .map_or(Ok(()), |columns| check_exact(&columns)),
+            None => Ok(()),
+        };
+        check(!defines)?;
+        if let Some(table) = table.filter(|_| sql.to_ascii_lowercase().contains("partitioned")) {
+            self.check_partitioning(&connection, table)?;
+        }
         let statement = Statement::prepare(&connection, &sql)?;
         statement.bind_positional(arguments)?;
-        let rows = statement.start(|| control.is_cancelled())?;
-        rows.run_to_end()
+        let changed = statement.start(|| control.is_cancelled())?.run_to_end()?;
+        check(defines)?;
+        Ok(changed)
+    }
+
+    /// Refuses to partition a table anew that was partitioned by buckets: DuckLake 1.0 looks for older
+    /// rows in the new buckets.
+    fn check_partitioning(&self, connection: &Connection, table: &str) -> Result<()> {
+        for catalog in self.catalogs.values() {
+            let sql = format!(
+                "SELECT DISTINCT changed.table_name FROM {} AS by_column, {} AS changed \
+                 WHERE by_column.table_id = changed.table_id AND changed.end_snapshot IS NULL \
+                 AND starts_with(by_column.transform, 'bucket')",
+                catalog.partition_columns, catalog.tables
+            );
+            let named = table.to_lowercase();
+            let is_it = |name: &String| named.contains(&name.to_lowercase().replace('"', "\"\""));
+            if let Some(name) = text_column(connection, &sql)?.into_iter().find(is_it) {
+                return Err(Error::new(
+                    ErrorKind::NotSupported,
+                    format!(
+                        "table \"{name}\" is partitioned by buckets, and DuckLake would not find its rows \
+                         after a change of that"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a statement that changes a lake again.
+    pub fn modify_again(
+        &self,
+        source: &Source,
+        control: &Control,
+        request: &Request,
+        values: &[Value],
+        timezone: &str,
+    ) -> Result<()> {
+        let connection = self.connect(source, control, timezone)?;
+        let statement = self.prepare_request(&connection, request, values, timezone)?;
+        statement.bind_positional(values)?;
+        statement.start(|| control.is_cancelled())?.run_to_end().map(drop)
     }
 
     /// Makes a table of `lake`, whose quoted name is ours, from a query that a user wrote.
@@ -574,6 +669,7 @@ impl Engine {
         self.check_write(&connection, name, !verdict.patterns.is_empty())?;
         let query = guarded.as_deref().unwrap_or(query);
         let columns = no_rows(&connection, query, &[])?;
+        check_exact(&columns)?;
         let sql = format!("CREATE TABLE {name} AS {}", stored::rows(query, &columns)?);
         let statement = Statement::prepare(&connection, &sql)?;
         let rows = statement.start(|| control.is_cancelled())?;
@@ -591,8 +687,28 @@ pub fn check_written(connection: &Connection, check: Option<&(String, WriteCheck
     }
 }
 
+/// Refuses columns whose values a lake's files would change without a word.
+fn check_exact(columns: &[Column]) -> Result<()> {
+    match columns.iter().find(|column| !column.logical_type.is_exact_in_files()) {
+        None => Ok(()),
+        Some(column) => Err(Error::new(
+            ErrorKind::NotSupported,
+            format!(
+                "column \"{}\" of the lake has type {}, whose values its files would change",
+                column.name, column.logical_type
+            ),
+        )),
+    }
+}
+
 /// A row whose columns are all text.
 pub type TextRow = Vec<Option<String>>;
+
+/// The texts of a query of our own with one column, in which NULL does not occur.
+pub fn text_column(connection: &Connection, sql: &str) -> Result<Vec<String>> {
+    let rows = text_rows(&Statement::prepare(connection, sql)?)?;
+    Ok(rows.into_iter().flatten().flatten().collect())
+}
 
 fn text_rows(statement: &Statement) -> Result<Vec<TextRow>> {
     rows_of(statement.execute(&[])?)

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use duck::feed::Feed;
 use duck::policy::{Expected, RelationName};
 use duck::{LogicalType, RowChunk, Statement};
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::engine::check_written;
+use super::journal::{self, Replay};
+pub use super::journal::{RowStatement, Rows};
 use super::{Engine, Entry, engine, log_sql, parts, timezone, transaction, wait_for};
 use crate::error::{Error, Result};
 use crate::lake::table::WriteCheck;
@@ -18,6 +20,8 @@ pub struct RowFeed {
     feed: Option<Feed>,
     engine: Arc<Engine>,
     done: bool,
+    /// What was sent, as long as it is little, and whether it was inserted.
+    kept: Option<(Rows, bool)>,
 }
 
 /// What is written, and as whom.
@@ -28,6 +32,8 @@ pub struct Target<'a> {
     pub table: RelationName,
     /// For errors, as `INSERT`.
     pub command: &'a std::ffi::CStr,
+    /// Names the table, perhaps among other things.
+    pub text: &'a str,
 }
 
 impl Target<'_> {
@@ -49,16 +55,73 @@ pub fn open(
     target: &Target<'_>,
     types: &Arc<[LogicalType]>,
     check: Option<(String, WriteCheck)>,
-    sql: impl FnOnce(&str) -> String + Send + 'static,
+    sql: RowStatement,
 ) -> Result<RowFeed> {
     let engine = begin(target)?;
-    let source = transaction::source(&engine, &duck::quote::identifier(target.lake()))?;
+    let kept = Rows {
+        table: target.table.clone(),
+        types: Arc::clone(types),
+        check,
+        statement: sql,
+        chunks: vec![],
+    };
+    let mut feed = start(engine, &kept)?;
+    feed.kept = Some((kept, target.command == c"INSERT"));
+    Ok(feed)
+}
+
+/// Sends rows that were kept, of a transaction that has noted the write.
+///
+/// # Errors
+/// DuckDB's.
+pub fn send(engine: &Arc<Engine>, rows: &Rows) -> Result<()> {
+    let mut feed = start(Arc::clone(engine), rows)?;
+    for chunk in &rows.chunks {
+        feed.push(chunk.clone())?;
+    }
+    let changed = feed.finish()?;
+    if usize::try_from(changed).is_ok_and(|changed| changed == rows.count()) {
+        return Ok(());
+    }
+    Err(Error::new(
+        PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+        format!("DuckDB has written {changed} rows where {} were meant", rows.count()),
+    ))
+}
+
+/// Gathers the rows of a small INSERT with those of others into the same columns of the same table, which
+/// `key` names; gives them back where they have to be sent at once.
+///
+/// # Errors
+/// As [`open`].
+pub fn gather(
+    target: &Target<'_>,
+    key: &str,
+    chunk: RowChunk,
+    make: impl FnOnce() -> Rows,
+) -> Result<Option<RowChunk>> {
+    // SAFETY: raises an error or returns.
+    unsafe { pg_sys::PreventCommandIfReadOnly(target.command.as_ptr()) };
+    let engine = engine_of(target)?;
+    transaction::gather(&engine, target.lake(), key, chunk, make)
+}
+
+/// Notes that rows with these columns NULL were inserted, so that more of the kind can be gathered.
+pub fn note_inserted(target: &Target<'_>, key: &str, nulls: &[bool]) -> Result<()> {
+    transaction::note_inserted(&engine_of(target)?, key, nulls);
+    Ok(())
+}
+
+fn start(engine: Arc<Engine>, rows: &Rows) -> Result<RowFeed> {
+    let quoted = duck::quote::identifier(rows.lake());
+    let source = transaction::source_to_insert(&engine, &quoted, false)?;
+    let (types, check, sql) = (&rows.types, rows.check.clone(), Arc::clone(&rows.statement));
     let (pool, wake) = parts()?;
     let (own, timezone) = (Arc::clone(&engine), timezone::current_or_none());
     if crate::guc::log_sql() {
-        log_sql(&format!("rows for lake {}", target.lake()));
+        log_sql(&format!("rows for lake {}", rows.lake()));
     }
-    let expected = target.expected();
+    let expected = Expected { writes: Some(rows.table.clone()), ..Expected::default() };
     let feed = Feed::start(&pool, &wake, &source, types, move |connection, rows, control| {
         own.set_timezone(connection, &timezone)?;
         own.hide_placeholders(connection, "", &[])?;
@@ -73,7 +136,12 @@ pub fn open(
         statement.start(|| control.is_cancelled())?.run_to_end()
     })?;
     transaction::set_feeding(&engine, true);
-    Ok(RowFeed { feed: Some(feed), engine, done: false })
+    Ok(RowFeed { feed: Some(feed), engine, done: false, kept: None })
+}
+
+fn engine_of(target: &Target<'_>) -> Result<Arc<Engine>> {
+    let lake = duck::quote::identifier(target.lake());
+    engine(target.role, &Entry::table(target.server, target.expected()), &lake)
 }
 
 /// The instance for a write, which the transaction notes.
@@ -81,10 +149,17 @@ pub fn open(
 /// # Errors
 /// As [`engine()`] and [`transaction::begin_write`].
 fn begin(target: &Target<'_>) -> Result<Arc<Engine>> {
-    let lake = duck::quote::identifier(target.lake());
-    let engine = engine(target.role, &Entry::table(target.server, target.expected()), &lake)?;
-    transaction::begin_write(&engine, target.lake(), target.command)?;
+    let engine = engine_of(target)?;
+    begin_on(&engine, target)?;
     Ok(engine)
+}
+
+fn begin_on(engine: &Arc<Engine>, target: &Target<'_>) -> Result<()> {
+    transaction::begin_write(engine, target.lake(), target.command)?;
+    if target.command != c"INSERT" {
+        transaction::note_deletes(engine, target.text);
+    }
+    Ok(())
 }
 
 /// Notes that a statement of our own, over the tables of `servers`, is about to write.
@@ -93,7 +168,7 @@ fn begin(target: &Target<'_>) -> Result<Arc<Engine>> {
 /// As [`open`].
 pub fn note_write(target: &Target<'_>, entry: &Entry, sql: &str) -> Result<()> {
     let engine = engine(target.role, entry, sql)?;
-    transaction::begin_write(&engine, target.lake(), target.command)
+    begin_on(&engine, target)
 }
 
 /// Runs a statement of our own that writes to a lake, and returns the number of changed rows.
@@ -136,6 +211,10 @@ impl RowFeed {
         })?;
         match ended {
             None => {
+                self.kept = self.kept.take().and_then(|(mut kept, insert)| {
+                    kept.chunks.push(rows.clone());
+                    (kept.bytes() <= journal::MOST_BYTES).then_some((kept, insert))
+                });
                 feed.push(rows);
                 Ok(())
             }
@@ -155,6 +234,10 @@ impl RowFeed {
         match done {
             Ok(rows) => {
                 self.done = true;
+                if let Some((kept, true)) = self.kept.take() {
+                    let bytes = kept.bytes();
+                    transaction::keep(&self.engine, Replay::Rows(Arc::new(kept)), bytes);
+                }
                 Ok(rows)
             }
             Err(error) => Err(self.fail(error)),

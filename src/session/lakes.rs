@@ -3,19 +3,21 @@
 
 use std::ffi::CStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use duck::policy::Expected;
 use duck::transaction::{Source, Transaction};
 use duck::{placeholder, quote};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
+use super::conflict::{self, Deletes};
 use super::transaction::{self, Write};
 use super::{
     Engine, Entry, Fence, InstanceKey, TextRow, access, changed_by, engine, exit, log_sql, run,
     run_raw, spec, timezone,
 };
 use crate::error::{Error, Result};
-use crate::pg::{acl, catalog, progress};
+use crate::pg::{acl, catalog, progress, wait};
 
 /// The lake of the server called `name`, whoever may use it.
 ///
@@ -93,6 +95,9 @@ pub fn change(
     placeholder::refuse("an argument", sql)?;
     let engine = engine_of(server, sql)?;
     transaction::begin_write_of(write, &engine, &server.name, command)?;
+    if must_commit_once(sql) {
+        transaction::commit_once(&engine);
+    }
     log_sql(sql);
     let source = transaction::source(&engine, &quote::identifier(&server.name))?;
     let own = Arc::clone(&engine);
@@ -100,20 +105,44 @@ pub fn change(
     let rows = run_raw(move |control| {
         own.inspect_lake(&source, control, &sql, &[], &timezone, &expected)
     })?;
-    rows.map_err(|error| {
+    let rows = rows.map_err(|error| {
         transaction::note_error(&engine, &error);
         Error::from(error)
-    })
+    })?;
+    if write == Write::Compaction {
+        tables_of(&rows).for_each(|table| transaction::note_deletes(&engine, table));
+    }
+    Ok(rows)
 }
 
-/// Runs a statement of our own that may delete files, in a transaction of its own that commits at
-/// once, and returns its rows, whose columns are all text: what is deleted cannot be rolled back, and
-/// neither must be what made it superfluous.
+/// What else writes to a lake while a statement takes effect at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// Others may commit; DuckLake finds out what conflicts. Tried once.
+    Others,
+    /// The same, tried again on a new snapshot after a conflict.
+    OthersAgain,
+    /// pg_pond's other sessions wait with their commits. Where somebody else has committed, all is
+    /// tried again on a new snapshot.
+    Nobody,
+}
+
+/// How often a statement is tried, how often of these while others may commit, and how long the first
+/// pause is.
+const ATTEMPTS: u32 = 12;
+const PATIENCE: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// Runs a statement of our own in a transaction of its own that commits at once, and returns its rows,
+/// whose columns are all text. For what deletes files, since they cannot be brought back and neither
+/// must be what made them superfluous, and for what changes no row of any table.
 ///
 /// # Errors
-/// 55000 for a lake that is attached to be read only; as [`transaction::check_at_once`]; DuckDB's.
+/// 55000 for a lake that is attached to be read only; as [`transaction::check_at_once`]; 40001 for a
+/// conflict with others' commits; DuckDB's.
 pub fn change_at_once(
     server: &catalog::Server,
+    beside: Beside,
     sql: &str,
     command: &CStr,
     expected: Expected,
@@ -123,10 +152,47 @@ pub fn change_at_once(
     placeholder::refuse("an argument", sql)?;
     let engine = engine_of(server, sql)?;
     log_sql(sql);
-    let (sql, timezone) = (sql.to_owned(), timezone::current_or_none());
-    let message = transaction::commit_message(&server.name)?;
-    let of_message = Expected { lake: Some(server.name.clone()), ..Expected::default() };
-    run(move |control| {
+    let (mut lock, mut beside) = (None, beside);
+    let mut pause = FIRST_PAUSE;
+    let expected = Arc::new(expected);
+    for attempt in 1.. {
+        if beside == Beside::OthersAgain && attempt > PATIENCE {
+            beside = Beside::Nobody;
+        }
+        if beside == Beside::Nobody && lock.is_none() {
+            lock = Some(transaction::lock_commits(&engine, &server.name)?);
+        }
+        let done = try_at_once(&engine, server, beside, sql, &expected)?.map_err(Error::from);
+        let conflict = done.as_ref().is_err_and(|error| {
+            error.sqlstate() == PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE
+        });
+        if !conflict || beside == Beside::Others || attempt == ATTEMPTS {
+            return done
+                .map_err(|error| if conflict { error.in_lake(&server.name) } else { error });
+        }
+        wait::sleep(pause);
+        pause = pause * 3 / 2;
+    }
+    Ok(vec![])
+}
+
+/// The tables whose files were rewritten, which these rows are about: their second column.
+fn tables_of(rows: &[TextRow]) -> impl Iterator<Item = &str> {
+    rows.iter().filter_map(|row| row.get(1)?.as_deref())
+}
+
+fn try_at_once(
+    engine: &Arc<Engine>,
+    server: &catalog::Server,
+    beside: Beside,
+    sql: &str,
+    expected: &Arc<Expected>,
+) -> Result<duck::Result<Vec<TextRow>>> {
+    let (engine, sql, timezone) = (Arc::clone(engine), sql.to_owned(), timezone::current_or_none());
+    let (lake, message) = (server.name.clone(), transaction::commit_message(&server.name)?);
+    let expected = Arc::clone(expected);
+    let of_message = Expected { lake: Some(lake.clone()), ..Expected::default() };
+    run_raw(move |control| {
         let own = Transaction::new(engine.instance());
         let source = Source::Transaction(own.clone());
         let inspect = |sql: &str, expected: &Expected| {
@@ -134,8 +200,17 @@ pub fn change_at_once(
         };
         let done = inspect(&sql, &expected).and_then(|rows| {
             inspect(&message, &of_message)?;
-            own.commit(control)?;
-            Ok(rows)
+            if beside == Beside::Nobody {
+                own.commit_once(control)?;
+                return Ok(rows);
+            }
+            let lock = engine.lock_commits(&lake, control)?;
+            let mut deletes = Deletes::default();
+            tables_of(&rows).for_each(|table| deletes.add(table));
+            let done = conflict::check(&engine, &own, &lake, &deletes, control)
+                .and_then(|()| own.commit(control));
+            lock.roll_back();
+            done.map(|()| rows)
         });
         if done.is_err() {
             own.roll_back();
@@ -192,6 +267,23 @@ pub fn check_paths(server: &catalog::Server, paths: Vec<String>) -> Result<()> {
     let engine = engine_of(server, "")?;
     run(move |control| paths.iter().try_for_each(|path| engine.check_read(control, path)))
         .map_err(|error| access::explain_outside(error, role))
+}
+
+/// Whether a user's own statement may delete rows or rewrite files. As in [`write_of`] a look is enough.
+#[must_use]
+pub fn may_delete(sql: &str) -> bool {
+    let first = duck::lexer::first_word(sql);
+    !["INSERT", "CREATE", "ALTER", "COPY", "COMMENT"].contains(&first.as_str())
+}
+
+/// Whether a user's own statement calls a function that sends to the catalog at once what DuckLake does
+/// not send again if it has to commit on another snapshot. As in [`write_of`] a look is enough.
+#[must_use]
+pub fn must_commit_once(sql: &str) -> bool {
+    let sql = sql.to_ascii_lowercase();
+    ["flush_inlined_data", "expire_snapshots", "cleanup_old_files", "set_option"]
+        .iter()
+        .any(|name| sql.contains(name))
 }
 
 /// What a user's own statement does to a lake. A look at the text is enough: what hides from it

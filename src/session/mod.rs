@@ -7,9 +7,11 @@
 //! has broken it.
 
 pub mod access;
+mod conflict;
 mod engine;
 mod exit;
 pub mod feed;
+mod journal;
 pub mod lakes;
 mod planned;
 pub mod shipping;
@@ -36,6 +38,8 @@ use crate::guc::Limits;
 use crate::lake::table::WriteCheck;
 use crate::pg::file_mode::ForOthersToRead;
 use crate::pg::{acl, callbacks, memory, progress, wait};
+
+use journal::{Again, Replay};
 
 pub use engine::{Description, Engine, Entry, TextRow};
 pub use spec::{are_usable, check_usable, lake, specification, storage_of};
@@ -577,6 +581,10 @@ pub fn start_scan(mut request: Request) -> Result<RunningScan> {
     let measured = progress::is_available();
     let own = Arc::clone(&engine);
     let entry = request.entry.clone();
+    let request = Arc::new(request);
+    if request.around.is_some() {
+        keep_modification(&engine, &request, &values, &timezone);
+    }
     let scan = Scan::start(&pool, &wake, &source, values, move |connection, values| {
         if measured {
             duck::open::measure_progress(connection)?;
@@ -584,6 +592,23 @@ pub fn start_scan(mut request: Request) -> Result<RunningScan> {
         own.prepare_request(connection, &request, values, &timezone)
     })?;
     Ok(RunningScan::new(scan, role, entry, &engine, &source))
+}
+
+/// A statement that changes a lake can be run again after ROLLBACK TO: PostgreSQL has computed what may
+/// differ from one time to the next.
+fn keep_modification(
+    engine: &Arc<Engine>,
+    request: &Arc<Request>,
+    values: &[Value],
+    timezone: &str,
+) {
+    let bytes = request.sql.len() + size_of_val(values);
+    let (request, values) = (Arc::clone(request), values.to_vec());
+    let timezone = timezone.to_owned();
+    let again: Again = Arc::new(move |engine, source, control| {
+        engine.modify_again(source, control, &request, &values, &timezone)
+    });
+    transaction::keep(engine, Replay::Statement(again), bytes);
 }
 
 /// Rows of text from a query of our own.
@@ -823,8 +848,20 @@ pub fn execute(sql: &str, arguments: Vec<Value>) -> Result<i64> {
     let measured = progress::is_available();
     let lake = engine.lake_changed_by(&sql);
     if let Some(lake) = &lake {
+        if sql.trim_start().get(..10).is_some_and(|word| word.eq_ignore_ascii_case("checkpoint")) {
+            // DuckLake's has transactions of its own, each of which it may commit on a snapshot that
+            // it has not seen.
+            return Err(Error::not_supported("CHECKPOINT of a lake in duckdb.execute()")
+                .hint(format!("Use: SELECT duckdb.checkpoint({})", duck::quote::literal(lake))));
+        }
         let write = lakes::write_of(&sql);
         transaction::begin_write_of(write, &engine, lake, c"duckdb.execute()")?;
+        if lakes::must_commit_once(&sql) {
+            transaction::commit_once(&engine);
+        }
+        if lakes::may_delete(&sql) {
+            transaction::note_deletes(&engine, &sql);
+        }
     }
     // What changes no lake takes effect at once, whatever it reads.
     let source = match lake {
@@ -834,6 +871,14 @@ pub fn execute(sql: &str, arguments: Vec<Value>) -> Result<i64> {
     let at_once = lake.is_none();
     let own = Arc::clone(&engine);
     let message = sql.to_ascii_lowercase().contains("set_commit_message");
+    let again = (message || !journal::varies(&sql)).then(|| {
+        let bytes = sql.len() + arguments.len() * size_of::<Value>();
+        let (sql, arguments, timezone) = (sql.clone(), arguments.clone(), timezone.clone());
+        let again: Again = Arc::new(move |engine, source, control| {
+            engine.execute(source, control, &sql, &arguments, &timezone, false).map(drop)
+        });
+        (again, bytes)
+    });
     let _mode = ForOthersToRead::new();
     let changed = changed_by(move |control| {
         let rows = own.execute(&source, control, &sql, &arguments, &timezone, measured)?;
@@ -844,6 +889,11 @@ pub fn execute(sql: &str, arguments: Vec<Value>) -> Result<i64> {
         Ok(rows)
     })?;
     if lake.is_some() {
+        if changed.is_ok()
+            && let Some((again, bytes)) = again
+        {
+            transaction::keep(&engine, Replay::Statement(again), bytes);
+        }
         match &changed {
             Ok(_) if message => transaction::note_message(&engine),
             Err(error) => transaction::note_error(&engine, error),

@@ -6,8 +6,9 @@
 //! use the transaction's connection one after the other; the rows of a scan that is still open are
 //! kept aside for it then.
 //!
-//! A subtransaction cannot be rolled back by itself: where one that has written is, PostgreSQL's
-//! transaction cannot commit any more.
+//! DuckDB cannot roll back a subtransaction by itself. Where one that has written is, what came before it
+//! is written again into another DuckDB transaction, as the [`Journal`] has it; where that cannot be,
+//! PostgreSQL's transaction cannot commit any more.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
@@ -17,10 +18,13 @@ use duck::driver::Control;
 use duck::policy::{Expected, READS_THE_PAST};
 use duck::scan::{Remote, Scan};
 use duck::transaction::{Source, Transaction};
-use duck::{ErrorKind, placeholder, quote};
+use duck::{ErrorKind, RowChunk, placeholder, quote};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::{Engine, parts, wait_for_commit};
+use super::conflict::{self, Deletes};
+use super::feed;
+use super::journal::{Journal, Replay, Rows};
+use super::{Engine, parts, run, wait_for_commit};
 use crate::error::{Error, Result, is_of_a_catalog, report};
 use crate::guc;
 use crate::pg::callbacks::{self, Event};
@@ -35,7 +39,13 @@ struct Open {
     scans: Vec<Remote>,
     writes: Option<Writes>,
     /// Why it cannot commit any more.
-    fault: Option<String>,
+    fault: Option<Fault>,
+    /// Something of it was rolled back, and the rest must be written again before it is used.
+    rebuild: bool,
+    /// The snapshot of the lake that is written to, where a savepoint made it matter.
+    base: Option<u64>,
+    /// It was used otherwise than to insert rows.
+    looked: bool,
     /// A statement is sending rows.
     feeding: bool,
     /// How many statements have used it, and the lakes that they may have read.
@@ -47,15 +57,22 @@ struct Open {
     unreachable: bool,
 }
 
+struct Fault {
+    why: String,
+    /// The nesting level of the subtransaction with which it goes.
+    level: i32,
+}
+
 struct Writes {
     lake: String,
-    last: Write,
-    /// The deepest nesting level of subtransactions whose writes are not their parents' yet.
-    level: i32,
+    journal: Journal,
     /// The user has said what the snapshot's message is.
     has_message: bool,
     /// The first statement that writes has not run yet: it may still read the past.
     is_first: bool,
+    /// It is committed on the snapshot that it has seen, or not at all.
+    once: bool,
+    deletes: Deletes,
 }
 
 /// What a statement does to a lake, as far as it matters to the rest of its transaction.
@@ -121,9 +138,23 @@ pub fn source(engine: &Arc<Engine>, sql: &str) -> Result<Source> {
     if !engine.may_use_lake(sql) {
         return Ok(Source::Instance(Arc::clone(engine.instance())));
     }
+    with(engine, |open| open.looked = true);
+    settle(engine)?;
+    note_base(engine)?;
+    source_to_insert(engine, sql, false)
+}
+
+/// As [`source`], for what only inserts rows. `settle` says whether gathered rows are sent first.
+///
+/// # Errors
+/// As [`source`].
+pub fn source_to_insert(engine: &Arc<Engine>, sql: &str, settle: bool) -> Result<Source> {
+    if settle {
+        self::settle(engine)?;
+    }
     let known = with(engine, |open| {
         if let Some(fault) = &open.fault {
-            return Err(cannot_go_on(fault));
+            return Err(cannot_go_on(&fault.why));
         }
         if open.lost {
             return Err(snapshot_is_lost());
@@ -153,6 +184,9 @@ pub fn source(engine: &Arc<Engine>, sql: &str) -> Result<Source> {
                 scans: vec![],
                 writes: None,
                 fault: None,
+                rebuild: false,
+                base: None,
+                looked: true,
                 feeding: false,
                 uses: 0,
                 read: vec![],
@@ -267,8 +301,13 @@ pub fn begin_write_of(
 ) -> Result<()> {
     // SAFETY: raises an error or returns.
     unsafe { pg_sys::PreventCommandIfReadOnly(command.as_ptr()) };
-    source(engine, &quote::identifier(lake))?;
     check_message()?;
+    let own = quote::identifier(lake);
+    let is_new = with(engine, |_| ()).is_none();
+    source_to_insert(engine, &own, true)?;
+    if is_new {
+        with(engine, |open| open.looked = false);
+    }
     let other = OPEN.with_borrow(|all| {
         all.iter().find_map(|open| {
             let writes = open.writes.as_ref()?;
@@ -285,24 +324,199 @@ pub fn begin_write_of(
         return Err(Error::not_supported(message)
             .detail("Two lakes, or two roles, are two transactions, which cannot commit as one."));
     }
-    let before = with(engine, |open| open.writes.as_ref().map(|before| before.last)).flatten();
+    let last = |open: &mut Open| open.writes.as_ref()?.journal.entries.last().map(|e| e.write);
+    let before = with(engine, last).flatten();
     before.map_or(Ok(()), |before| write.check_after(before, lake))?;
     WRITTEN.with_borrow_mut(|mode| {
         mode.get_or_insert_with(ForOthersToRead::new);
     });
-    // SAFETY: reads the transaction's state.
-    let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
     with(engine, |open| {
-        let before = open.writes.take();
-        open.writes = Some(Writes {
+        let writes = open.writes.get_or_insert_with(|| Writes {
             lake: lake.to_owned(),
-            last: write,
-            level: before.as_ref().map_or(level, |before| before.level.max(level)),
-            has_message: before.as_ref().is_some_and(|before| before.has_message),
-            is_first: before.is_none_or(|before| before.is_first),
+            journal: Journal::default(),
+            has_message: false,
+            once: false,
+            deletes: Deletes::default(),
+            is_first: true,
         });
+        writes.journal.add(nest_level(), write);
     });
+    note_base(engine)
+}
+
+fn nest_level() -> i32 {
+    // SAFETY: reads the transaction's state.
+    unsafe { pg_sys::GetCurrentTransactionNestLevel() }
+}
+
+/// Notes the snapshot before a subtransaction does something that may be undone.
+fn note_base(engine: &Arc<Engine>) -> Result<()> {
+    let wanted = with(engine, |open| {
+        let lake = open.writes.as_ref().map(|writes| writes.lake.clone())?;
+        open.scans.retain(Remote::unbound);
+        let wanted =
+            nest_level() > 1 && open.base.is_none() && open.fault.is_none() && !open.rebuild;
+        wanted.then(|| (open.transaction.clone(), lake))
+    });
+    if let Some((transaction, lake)) = wanted.flatten() {
+        let base = run(move |control| conflict::snapshot_of(&transaction, &lake, control))?;
+        with(engine, |open| open.base = base);
+    }
     Ok(())
+}
+
+/// Makes the DuckDB transaction what PostgreSQL's has written: what was undone is not in it, and
+/// gathered rows are.
+fn settle(engine: &Arc<Engine>) -> Result<()> {
+    if with(engine, |open| std::mem::take(&mut open.rebuild)) == Some(true) {
+        let rebuilt = rebuild(engine);
+        if rebuilt.is_err() {
+            with(engine, |open| open.fail(SAVEPOINT_LOST, 0));
+        }
+        rebuilt?;
+    }
+    send_gathered(engine)
+}
+
+/// Writes again what was not rolled back.
+fn rebuild(engine: &Arc<Engine>) -> Result<()> {
+    let known = with(engine, |open| {
+        let writes = open.writes.as_ref()?;
+        let entries = writes.journal.entries.iter().map(|entry| entry.replay.clone());
+        let entries: Vec<_> = entries.collect();
+        let depends = open.looked || !writes.journal.only_inserts();
+        Some((open.transaction.clone(), writes.lake.clone(), open.base, depends, entries))
+    });
+    let Some((transaction, lake, base, depends, entries)) = known.flatten() else { return Ok(()) };
+    if depends {
+        let (look, name) = (transaction.clone(), lake.clone());
+        let now = run(move |control| conflict::snapshot_of(&look, &name, control))?;
+        if now != base {
+            return Err(snapshot_is_lost().detail(
+                "After ROLLBACK TO it was read again, and another transaction has changed it.",
+            ));
+        }
+    }
+    for replay in entries {
+        match replay {
+            Replay::Never => return Err(cannot_go_on(SAVEPOINT_LOST)),
+            Replay::Rows(rows) => feed::send(engine, &rows)?,
+            Replay::Statement(again) => {
+                let (own, source) = (Arc::clone(engine), Source::Transaction(transaction.clone()));
+                run(move |control| again(&own, &source, control))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+const SAVEPOINT_LOST: &str = "a savepoint behind which the lake was written to was rolled back";
+
+fn send_gathered(engine: &Arc<Engine>) -> Result<()> {
+    let gathered = with(engine, |open| {
+        let writes = open.writes.as_mut().filter(|_| !open.feeding && open.fault.is_none())?;
+        Some(std::mem::take(&mut writes.journal.gathered))
+    });
+    let Some(groups) = gathered.flatten() else { return Ok(()) };
+    for group in groups {
+        let rows = Arc::new(group.rows);
+        with(engine, |open| {
+            if let Some(writes) = &mut open.writes {
+                writes.journal.add(group.level, Write::Change);
+                writes.journal.keep(Replay::Rows(Arc::clone(&rows)), rows.bytes());
+            }
+        });
+        feed::send(engine, &rows)?;
+    }
+    Ok(())
+}
+
+/// Takes the rows of a small INSERT, to be sent with others; gives them back where they have to be sent at
+/// once. The rights to write were checked.
+///
+/// # Errors
+/// As [`source`]; 25006 in a read-only transaction.
+pub fn gather(
+    engine: &Arc<Engine>,
+    lake: &str,
+    key: &str,
+    chunk: RowChunk,
+    make: impl FnOnce() -> Rows,
+) -> Result<Option<RowChunk>> {
+    let nulls = chunk.nulls();
+    let level = nest_level();
+    let mut chunk = Some(chunk);
+    let full = with(engine, |open| {
+        let usable = open.fault.is_none() && !open.feeding;
+        let writes = open.writes.as_mut().filter(|writes| usable && writes.lake == lake)?;
+        let last = writes.journal.entries.last();
+        let fits = last.is_none_or(|entry| entry.write == Write::Change);
+        if !fits || !writes.journal.knows(key, &nulls) {
+            return None;
+        }
+        chunk.take().map(|chunk| writes.journal.gather(key, level, chunk, make))
+    });
+    if full.flatten() == Some(true) {
+        settle(engine)?;
+    }
+    Ok(chunk)
+}
+
+/// Rows with these columns NULL could be inserted by a statement of their own.
+pub fn note_inserted(engine: &Arc<Engine>, key: &str, nulls: &[bool]) {
+    with(engine, |open| {
+        if let Some(writes) = &mut open.writes {
+            writes.journal.learn(key, nulls);
+        }
+    });
+}
+
+/// How the statement that has just written is written again after ROLLBACK TO.
+pub fn keep(engine: &Arc<Engine>, replay: Replay, bytes: usize) {
+    with(engine, |open| {
+        if let Some(writes) = &mut open.writes {
+            writes.journal.keep(replay, bytes);
+        }
+    });
+}
+
+/// What the transaction writes must be committed on the snapshot that it sees, since DuckLake would
+/// forget a part of it when it commits again on another one.
+pub fn commit_once(engine: &Arc<Engine>) {
+    with(engine, |open| {
+        if let Some(writes) = &mut open.writes {
+            writes.once = true;
+        }
+    });
+}
+
+/// The transaction deletes rows or rewrites files of the tables that a text names.
+pub fn note_deletes(engine: &Arc<Engine>, text: &str) {
+    with(engine, |open| {
+        if let Some(writes) = &mut open.writes {
+            writes.deletes.add(text);
+        }
+    });
+}
+
+/// The lock under which pg_pond's sessions commit to a lake, for as long as this lives.
+pub struct CommitLock(Option<Transaction>);
+
+impl Drop for CommitLock {
+    fn drop(&mut self) {
+        if let Some(held) = self.0.take() {
+            in_background(held);
+        }
+    }
+}
+
+/// Lets pg_pond's other sessions wait with their commits to `lake`.
+///
+/// # Errors
+/// DuckDB's, if the lock cannot be had.
+pub fn lock_commits(engine: &Arc<Engine>, lake: &str) -> Result<CommitLock> {
+    let (own, lake) = (Arc::clone(engine), lake.to_owned());
+    run(move |control| own.lock_commits(&lake, control)).map(|held| CommitLock(Some(held)))
 }
 
 /// Whether the transaction has written to `lake`.
@@ -447,7 +661,7 @@ impl Open {
     /// The DuckDB transaction is lost; one that has only read is replaced.
     fn lose(&mut self, why: &str) {
         if self.writes.is_some() {
-            self.fault.get_or_insert_with(|| why.to_owned());
+            self.fail(why, nest_level());
             return;
         }
         // What the transaction's first look saw, nobody knows yet.
@@ -456,10 +670,48 @@ impl Open {
         if !self.lost {
             self.read.clear();
         }
+        self.replace();
+    }
+
+    fn fail(&mut self, why: &str, level: i32) {
+        self.fault.get_or_insert_with(|| Fault { why: why.to_owned(), level });
+    }
+
+    /// Goes on with another DuckDB transaction.
+    fn replace(&mut self) {
         let fresh = Transaction::new(self.engine.instance());
         let lost = std::mem::replace(&mut self.transaction, fresh);
         self.scans.clear();
         in_background(lost);
+    }
+
+    fn release(&mut self, level: i32) {
+        if let Some(writes) = &mut self.writes {
+            writes.journal.release(level);
+        }
+        if let Some(fault) = &mut self.fault {
+            fault.level = fault.level.min(level - 1);
+        }
+    }
+
+    fn undo(&mut self, level: i32) {
+        let Some(writes) = &mut self.writes else { return };
+        let undone = writes.journal.undo(level);
+        let cured = self.fault.as_ref().is_some_and(|fault| fault.level >= level);
+        if !undone && !cured {
+            return;
+        }
+        let depends = self.looked || !writes.journal.only_inserts();
+        if writes.journal.can_be_replayed() && (self.base.is_some() || !depends) {
+            if cured {
+                self.fault = None;
+            }
+            self.rebuild = true;
+            self.replace();
+        } else {
+            self.fault = None;
+            self.fail(SAVEPOINT_LOST, 0);
+        }
     }
 }
 
@@ -486,25 +738,15 @@ fn on_event(event: Event) {
         Event::PrePrepare => report(check_prepare()),
         Event::Commit => end(false),
         Event::Abort => end(true),
-        Event::SubCommit => at_level(|writes, level| {
-            writes.level = writes.level.min(level - 1);
-            false
-        }),
-        Event::SubAbort => at_level(|writes, level| writes.level >= level),
+        Event::SubCommit => at_level(Open::release),
+        Event::SubAbort => at_level(Open::undo),
     }
 }
 
-/// Looks at the writers when a subtransaction ends; those that `is_lost` says so of cannot commit.
-fn at_level(is_lost: impl Fn(&mut Writes, i32) -> bool) {
-    OPEN.with_borrow_mut(|all| {
-        for open in all.iter_mut() {
-            // SAFETY: reads the transaction's state.
-            let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
-            if open.writes.as_mut().is_some_and(|writes| is_lost(writes, level)) {
-                open.lose("a savepoint behind which the lake was written to was rolled back");
-            }
-        }
-    });
+/// The end of a subtransaction, seen from all that is open.
+fn at_level(end: impl Fn(&mut Open, i32)) {
+    let level = nest_level();
+    OPEN.with_borrow_mut(|all| all.iter_mut().for_each(|open| end(open, level)));
 }
 
 fn check_prepare() -> Result<()> {
@@ -526,23 +768,33 @@ fn commit() -> Result<()> {
             let writes = open.writes.as_ref()?;
             Some((
                 Arc::clone(&open.engine),
-                open.transaction.clone(),
                 writes.lake.clone(),
-                open.fault.clone(),
+                open.fault.as_ref().map(|fault| fault.why.clone()),
                 writes.has_message,
+                writes.once,
+                writes.deletes.clone(),
             ))
         })
     });
-    let Some((engine, transaction, lake, fault, has_message)) = writer else { return Ok(()) };
+    let Some((engine, lake, fault, has_message, once, deletes)) = writer else {
+        return Ok(());
+    };
     if let Some(fault) = fault {
         return Err(cannot_go_on(&fault));
     }
+    settle(&engine)?;
+    // A savepoint may have left nothing, or another transaction of DuckDB's.
+    let current = with(&engine, |open| {
+        let wrote = open.writes.as_ref().is_some_and(|writes| !writes.journal.entries.is_empty());
+        wrote.then(|| open.transaction.clone())
+    });
+    let Some(transaction) = current.flatten() else { return Ok(()) };
     check_serializable();
     // A transaction that an error has ended would be committed as if nothing had happened: some
     // statement has to run in it.
     let message = if has_message { "SELECT 1".to_owned() } else { commit_message(&lake)? };
     let source = Source::Transaction(transaction.clone());
-    let own = Arc::clone(&engine);
+    let (own, name) = (Arc::clone(&engine), lake.clone());
     let expected = Expected { lake: Some(lake.clone()), ..Expected::default() };
     wait_for_commit(&engine, &lake, move |control: &Control| {
         let prepared = source.lease(control).and_then(|lease| {
@@ -553,7 +805,12 @@ fn commit() -> Result<()> {
             own.instance().note_error(error);
         }
         prepared?;
-        transaction.commit(control)
+        let lock = own.lock_commits(&name, control)?;
+        let done = conflict::check(&own, &transaction, &name, &deletes, control).and_then(|()| {
+            if once { transaction.commit_once(control) } else { transaction.commit(control) }
+        });
+        lock.roll_back();
+        done
     })?;
     hold_until_commit();
     engine.instance().set_writing(false);

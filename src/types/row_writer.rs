@@ -374,6 +374,12 @@ impl ColumnWriter {
                 Form::MillisecondInterval => {
                     let (months, days, micros) =
                         finite_interval(&fixed(datum)).ok_or_else(|| self.overflow())?;
+                    if months < 0 || days < 0 || micros < 0 {
+                        return Err(Error::not_supported(format!(
+                            "column \"{}\" gets a negative interval, which a lake's files cannot hold",
+                            self.name
+                        )));
+                    }
                     if micros % 1000 != 0 {
                         return Err(Error::not_supported(format!(
                             "column \"{}\" gets an interval with microseconds, which a lake's files \

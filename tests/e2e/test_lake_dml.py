@@ -464,7 +464,7 @@ def test_savepoints_read_only_and_rollback(twins, statement):
     conn.execute("BEGIN; SAVEPOINT a")
     conn.execute(statement)
     conn.execute("ROLLBACK TO a")
-    assert sqlstate_of(conn, "COMMIT") == "40000"
+    conn.execute("COMMIT")
     twins.committed()
     conn.execute("BEGIN READ ONLY")
     assert sqlstate_of(conn, statement) == "25006"

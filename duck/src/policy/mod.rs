@@ -326,6 +326,28 @@ impl Policy {
         }
     }
 
+    /// The table that a statement creates, alters or writes rows to, as the statement names it; `None`
+    /// for other statements.
+    pub fn table_changed_by<'a>(&self, sql: &'a str) -> Option<&'a str> {
+        let tokens = lexer::tokens(sql).ok()?;
+        let first = |word: &str| tokens.first().is_some_and(|token| token.is_word(word));
+        let defines = first("create") || first("alter");
+        if defines && !tokens.iter().take(4).any(|token| token.is_word("table")) {
+            return None;
+        }
+        if !defines && !["insert", "update", "merge", "copy"].into_iter().any(first) {
+            return None;
+        }
+        let Target::Named(at) = target::of(&tokens) else { return None };
+        let mut end = at;
+        while tokens.get(end + 1).is_some_and(|token| token.is_symbol('.'))
+            && tokens.get(end + 2).is_some_and(|token| token.name().is_some())
+        {
+            end += 2;
+        }
+        sql.get(tokens[at].start..tokens.get(end)?.end)
+    }
+
     /// DuckDB's tree of a statement.
     fn tree(&self, instance: &Arc<Instance>, sql: &str) -> Result<Arc<str>> {
         let mut last = self.last_tree.lock();

@@ -22,6 +22,9 @@ const CONNECT_TIMEOUT_S: &str = "10";
 /// (libpq's, "Parameter Key Words"): after 10 seconds of silence, at the third probe that is lost.
 const KEEPALIVES: &[(&str, &str)] =
     &[("keepalives_idle", "10"), ("keepalives_interval", "5"), ("keepalives_count", "3")];
+/// The upper half of the advisory lock that is taken in a catalog; the lower one is the oid of its
+/// table of snapshots.
+const COMMIT_LOCK_CLASS: u32 = 0x504f_4e44;
 
 /// Names that DuckDB's own databases and schemas have.
 const TAKEN_NAMES: &[&str] =
@@ -324,6 +327,21 @@ impl LakeSpec {
         }
         let own = self.data_inlining_row_limit.as_ref();
         own.map_or(DEFAULT, |rows| rows.parse().unwrap_or(i64::MAX))
+    }
+
+    /// The statement that takes the lock under which pg_pond commits to the lake, and holds it until
+    /// the end of its transaction. None where the catalog is a file, which has one writer at a time.
+    #[must_use]
+    pub fn commit_lock(&self) -> Option<String> {
+        let LakeCatalog::Postgres(_) = self.catalog else { return None };
+        let schema = self.metadata_schema.as_deref().unwrap_or("public");
+        // As PostgreSQL quotes identifiers.
+        let table = format!("{}.{}", identifier(schema), identifier("ducklake_snapshot"));
+        let lock = format!(
+            "SELECT pg_advisory_xact_lock({COMMIT_LOCK_CLASS}::bigint << 32 | {}::regclass::oid::bigint)::text",
+            literal(&table)
+        );
+        Some(format!("FROM postgres_query({}, {})", literal(&self.metadata()), literal(&lock)))
     }
 
     pub(crate) fn extensions(&self) -> Vec<Extension> {
