@@ -195,6 +195,16 @@ impl Error {
         !decided.contains(&state) && own.contains(&class.as_str())
     }
 
+    /// Whether the fence around DuckDB has refused something: the policy, in words of our own only, or
+    /// DuckDB's lockdown.
+    #[must_use]
+    pub fn is_of_fence(&self) -> bool {
+        let locked = |detail: &str| detail.contains("disabled by configuration");
+        self.0.sqlstate == SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE
+            && self.0.hint.is_none()
+            && self.0.detail.as_deref().is_none_or(locked)
+    }
+
     /// Whether it is about SQL of our own that uses more than was planned.
     #[must_use]
     pub fn is_unplanned(&self) -> bool {

@@ -146,6 +146,9 @@ pub fn explain_outside(error: Error, role: pg_sys::Oid) -> Error {
         return error;
     }
     if acl::is_superuser(role) {
+        if !error.is_of_fence() {
+            return error;
+        }
         return error.hint(
             "What uses a foreign table or a lake is fenced in as an ordinary role's statement is, also \
              for a superuser, unless duckdb.superuser_sandbox is off.",
