@@ -13,7 +13,7 @@ import deltalake
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog.memory import InMemoryCatalog
-from pyiceberg.transforms import BucketTransform, DayTransform
+from pyiceberg.transforms import BucketTransform, DayTransform, TruncateTransform
 
 PROGRAM = """
 import duckdb, sys
@@ -56,6 +56,13 @@ def test_iceberg_puts_uuids_into_other_buckets(ask, tmp_path):
     file = iceberg(tmp_path, pa.table({"u": pa.array([value.bytes for value in values], pa.uuid())}), "u", BucketTransform(8))
     found = [ask(f"SELECT count(*) FROM iceberg_scan('{file}') WHERE u = '{value}'::UUID")[1] for value in values[:8]]
     assert "[(0,)]" in found
+
+
+def test_iceberg_truncates_decimals_otherwise(ask, tmp_path):
+    value = decimal.Decimal("-12.34")
+    file = iceberg(tmp_path, pa.table({"d": pa.array([value], pa.decimal128(9, 2))}), "d", TruncateTransform(100))
+    status, rows = ask(f"SELECT count(*) FROM iceberg_scan('{file}') WHERE d = {value}::DECIMAL(9,2)")
+    assert (status, rows) != (0, "[(1,)]")
 
 
 def test_delta_trusts_rounded_statistics(ask, tmp_path):

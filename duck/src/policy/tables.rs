@@ -26,6 +26,9 @@ const KEPT_LOOKS: usize = 256;
 pub(super) const MAX_METADATA_BYTES: u64 = 256 << 20;
 pub(super) const MAX_JSON_DEPTH: usize = 500;
 
+/// Named arguments, in lower case, with their values as SQL.
+pub type Options = Vec<(String, String)>;
+
 /// When a table was found sound, and which of its columns must be guarded.
 pub(super) type KnownLook = (Instant, Vec<String>);
 
@@ -35,8 +38,7 @@ pub struct LogTable {
     /// The function, in lower case.
     pub reader: String,
     pub path: String,
-    /// The named arguments, in lower case, with their values as SQL.
-    pub options: Vec<(String, String)>,
+    pub options: Options,
     /// Where the function's name begins in the statement, in characters.
     pub at: usize,
     /// Whether the statement gives it another name.
@@ -182,7 +184,7 @@ impl CallReader<'_> {
     }
 
     /// The path, the options, and the number of the token behind the call.
-    fn read(mut self) -> Option<(String, Vec<(String, String)>, usize)> {
+    fn read(mut self) -> Option<(String, Options, usize)> {
         let Kind::Text(path) = &self.tokens.get(self.at)?.kind else { return None };
         self.at += 1;
         let mut options = vec![];
