@@ -25,17 +25,51 @@ const VERSION: &str = "1.0";
 /// DuckLake makes it; [`ErrorKind::NotSupported`] for another format; DuckDB's own.
 pub(super) fn check(connection: &Connection, policy: &Policy, lake: &str) -> Result<()> {
     let Some(lake) = policy.lake_named(lake) else { return Ok(()) };
-    let known = policy.catalogs.lock().get(&lake.name).copied();
+    ask(connection, policy, &lake.name, &shape(&lake.spec))
+}
+
+/// What of a lake's paths a statement uses.
+pub(super) enum Scope<'a> {
+    /// The tables of these names, in lower case.
+    Tables(&'a [String]),
+    AllTables,
+    /// The files that are to be deleted.
+    Deleted,
+}
+
+/// Looks through the paths in the catalog of a lake.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn check_paths(
+    connection: &Connection,
+    policy: &Policy,
+    lake: &str,
+    scope: &Scope<'_>,
+) -> Result<()> {
+    let Some(lake) = policy.lake_named(lake) else { return Ok(()) };
+    if matches!(scope, Scope::Tables([])) {
+        return Ok(());
+    }
+    ask(connection, policy, &lake.name, &paths(&lake.spec, policy, scope))
+}
+
+fn ask(connection: &Connection, policy: &Policy, lake: &str, question: &str) -> Result<()> {
+    let known = policy.catalogs.lock().get(question).copied();
     if known.is_some_and(|seen: Instant| seen.elapsed() < COUNTS_FOR) {
         return Ok(());
     }
     // A transaction of its own, so that no session of the catalog stays in one.
     let own = Connection::new(connection.instance())?;
-    let found = super::views::texts(&own, &lake.faults, &[])?;
+    let found = super::views::texts(&own, question, &[])?;
     if let Some([kind, name]) = found.first().map(Vec::as_slice) {
-        return Err(fault(&lake.name, kind, name));
+        return Err(fault(lake, kind, name));
     }
-    policy.catalogs.lock().insert(lake.name.clone(), Instant::now());
+    let mut catalogs = policy.catalogs.lock();
+    if catalogs.len() >= super::CACHED_VERDICTS {
+        catalogs.clear();
+    }
+    catalogs.insert(question.to_owned(), Instant::now());
     Ok(())
 }
 
@@ -62,80 +96,89 @@ fn fault(lake: &str, kind: &str, name: &str) -> Error {
     }
 }
 
-/// The question for what is wrong in a catalog; it returns kind and name. Files may lie below the
-/// locations `readable`, and be deleted below `writable`.
-pub(super) fn question(spec: &LakeSpec, readable: &[String], writable: &[String]) -> String {
+/// The question whether a catalog is what DuckLake makes; it returns kind and name of what is not.
+fn shape(spec: &LakeSpec) -> String {
     match spec.postgres_schema() {
         Some(schema) => {
             let schema_name = identifier(schema);
             let table = |name: &str| format!("{schema_name}.{name}");
-            let sql = format!(
-                "{} UNION ALL {} LIMIT 1",
-                common(spec, table, "~", readable, writable),
-                structure_in_postgres(schema, table)
-            );
-            format!(
-                "SELECT * FROM postgres_query({}, {})",
-                literal(&spec.metadata()),
-                literal(&sql)
-            )
+            let structure = structure_in_postgres(schema, table);
+            in_postgres(spec, &format!("{} UNION ALL {structure} LIMIT 1", common(table, "~")))
         }
         None => {
             let table = |name: &str| spec.metadata_table(name);
-            format!(
-                "{} UNION ALL {} LIMIT 1",
-                common(spec, table, "SIMILAR TO", readable, writable),
-                structure(spec, table)
-            )
+            format!("{} UNION ALL {} LIMIT 1", common(table, "SIMILAR TO"), structure(spec, table))
         }
     }
 }
 
+fn in_postgres(spec: &LakeSpec, sql: &str) -> String {
+    format!("SELECT * FROM postgres_query({}, {})", literal(&spec.metadata()), literal(sql))
+}
+
 /// What is asked in PostgreSQL's SQL and in DuckDB's.
-fn common(
-    spec: &LakeSpec,
-    table: impl Fn(&str) -> String,
-    matches: &str,
-    readable: &[String],
-    writable: &[String],
-) -> String {
-    let mut parts = vec![
-        format!(
-            "SELECT 'version' AS kind, CAST(value AS text) AS name FROM {} WHERE CAST(key AS text) = 'version' \
-             AND scope IS NULL AND CAST(value AS text) <> '{VERSION}'",
-            table("ducklake_metadata")
-        ),
-        // A name in SQL as it stands.
-        format!(
-            "SELECT 'table', coalesce(CAST(table_name AS text), 'NULL') FROM {} \
-             WHERE (CAST(table_name AS text) {matches} '^ducklake_inlined_data_[0-9]+_[0-9]+$' \
-             AND starts_with(CAST(table_name AS text), \
-             'ducklake_inlined_data_' || CAST(table_id AS text) || '_')) IS NOT TRUE",
-            table("ducklake_inlined_data_tables")
-        ),
-    ];
+fn common(table: impl Fn(&str) -> String, matches: &str) -> String {
+    format!(
+        "SELECT 'version' AS kind, CAST(value AS text) AS name FROM {} WHERE CAST(key AS text) = 'version' \
+         AND scope IS NULL AND CAST(value AS text) <> '{VERSION}' \
+         UNION ALL SELECT 'table', coalesce(CAST(table_name AS text), 'NULL') FROM {} \
+         WHERE (CAST(table_name AS text) {matches} '^ducklake_inlined_data_[0-9]+_[0-9]+$' \
+         AND starts_with(CAST(table_name AS text), \
+         'ducklake_inlined_data_' || CAST(table_id AS text) || '_')) IS NOT TRUE",
+        table("ducklake_metadata"),
+        table("ducklake_inlined_data_tables")
+    )
+}
+
+/// The question for paths that lead out of a lake. Files may lie below the role's other locations as
+/// well, and those that are to be deleted below its writable ones.
+fn paths(spec: &LakeSpec, policy: &Policy, scope: &Scope<'_>) -> String {
+    let in_catalog = spec.postgres_schema();
+    let table = |name: &str| match in_catalog {
+        Some(schema) => format!("{}.{name}", identifier(schema)),
+        None => spec.metadata_table(name),
+    };
+    let tables = match scope {
+        Scope::Tables(names) => {
+            let names: Vec<_> = names.iter().map(|name| literal(name)).collect();
+            format!("lower(CAST(t.table_name AS text)) IN ({})", names.join(", "))
+        }
+        _ => "true".to_owned(),
+    };
+    let of_tables = format!(
+        "table_id IN (SELECT t.table_id FROM {} t WHERE {tables})",
+        table("ducklake_table")
+    );
+    let all = "true".to_owned();
+    let asked: &[(&str, &[String], &String)] = match scope {
+        Scope::Deleted => &[("ducklake_files_scheduled_for_deletion", &policy.writable, &all)],
+        _ => &[
+            ("ducklake_schema", &[], &all),
+            ("ducklake_table", &[], &of_tables),
+            ("ducklake_data_file", &policy.readable, &of_tables),
+            ("ducklake_delete_file", &policy.readable, &of_tables),
+        ],
+    };
     let own = [spec.data_path().to_owned()];
-    for (name, locations) in [
-        ("ducklake_schema", &[][..]),
-        ("ducklake_table", &[]),
-        ("ducklake_data_file", readable),
-        ("ducklake_delete_file", readable),
-        ("ducklake_files_scheduled_for_deletion", writable),
-    ] {
-        let below: Vec<_> = own
-            .iter()
-            .chain(locations)
-            .map(|location| format!("starts_with(CAST(path AS text), {})", literal(location)))
-            .collect();
-        parts.push(format!(
-            "SELECT 'path', CAST(path AS text) FROM {} WHERE path IS NOT NULL \
-             AND (CAST(path_is_relative AS BOOLEAN) IS NOT TRUE AND NOT ({}) \
-             OR CAST(path AS text) LIKE '%..%' AND '/' || CAST(path AS text) || '/' LIKE '%/../%')",
-            table(name),
-            below.join(" OR ")
-        ));
-    }
-    parts.join(" UNION ALL ")
+    let parts: Vec<_> = asked
+        .iter()
+        .map(|(name, locations, condition)| {
+            let below: Vec<_> = own
+                .iter()
+                .chain(*locations)
+                .map(|location| format!("starts_with(CAST(path AS text), {})", literal(location)))
+                .collect();
+            format!(
+                "SELECT 'path' AS kind, CAST(path AS text) AS name FROM {} WHERE {condition} \
+                 AND path IS NOT NULL AND (CAST(path_is_relative AS BOOLEAN) IS NOT TRUE AND NOT ({}) \
+                 OR CAST(path AS text) LIKE '%..%' AND '/' || CAST(path AS text) || '/' LIKE '%/../%')",
+                table(name),
+                below.join(" OR ")
+            )
+        })
+        .collect();
+    let sql = format!("{} LIMIT 1", parts.join(" UNION ALL "));
+    if in_catalog.is_some() { in_postgres(spec, &sql) } else { sql }
 }
 
 /// Tables that are none, or whose columns DuckLake would read as something else. A table of inlined

@@ -1,6 +1,7 @@
 //! What whoever may write a lake's catalog has others run and read: macros, defaults, orders and the
 //! paths of files. Views are in [`super::views`].
 
+use super::catalog::Scope;
 use super::lexer::{Kind, Token, tokens};
 use super::tables::{guarded, look_at};
 use super::views::{READS_THE_PAST, texts};
@@ -35,7 +36,10 @@ pub fn admit(
     verdict: &Verdict,
     sql: &str,
 ) -> Result<Option<String>> {
-    check_views(connection, policy, verdict)?;
+    let (lakes, names) = check_views(connection, policy, verdict)?;
+    for lake in &lakes {
+        catalog::check_paths(connection, policy, lake, &Scope::Tables(&names))?;
+    }
     let from_log =
         |extension: &Extension| matches!(extension, Extension::Iceberg | Extension::Delta);
     let reads_logs = policy.is_remote && verdict.extensions.iter().any(from_log);
@@ -143,6 +147,18 @@ pub fn prepare_write(
         check_paths(connection, lake)?;
     }
     let all = tokens(statement)?;
+    // Functions name tables by strings.
+    let name = |token: &Token| match &token.kind {
+        Kind::Word(name) | Kind::Quoted(name) | Kind::Text(name) => Some(name.to_lowercase()),
+        _ => None,
+    };
+    let names: Vec<_> = all.iter().filter_map(name).collect();
+    let ends = |words: &[&str]| names.iter().any(|name| words.iter().any(|w| name.ends_with(w)));
+    if ends(&["cleanup_old_files", "delete_orphaned_files", "checkpoint"]) {
+        catalog::check_paths(connection, policy, &lake.name, &Scope::Deleted)?;
+    }
+    let scope = if all.iter().any(sorts_rows) { Scope::AllTables } else { Scope::Tables(&names) };
+    catalog::check_paths(connection, policy, &lake.name, &scope)?;
     if all.iter().any(sorts_rows) {
         let orders = texts(connection, &lake.orders, &[Value::Null(LogicalType::Varchar)])?;
         check_expressions(connection, policy, lake, &orders)?;

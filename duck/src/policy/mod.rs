@@ -98,7 +98,7 @@ pub struct Policy {
     listings: Mutex<HashMap<Box<str>, Instant>>,
     /// When Iceberg and Delta tables were found sound.
     looks: Mutex<HashMap<Box<str>, tables::KnownLook>>,
-    /// When the catalogs of lakes were looked through, by the lakes' names.
+    /// When the catalogs of lakes were looked through, by the questions to them.
     catalogs: Mutex<HashMap<String, Instant>>,
     parser: Mutex<Option<Parser>>,
     /// The statement that was parsed last, and its tree: SQL of our own is looked at twice.
@@ -120,12 +120,12 @@ struct Lake {
     odd_paths: String,
     /// The views of all versions.
     past_views: String,
-    /// What is wrong in its catalog: [`catalog::question`].
-    faults: String,
+    /// Where its catalog is.
+    spec: LakeSpec,
 }
 
 impl Lake {
-    fn new(spec: &LakeSpec, readable: &[String], writable: &[String]) -> Self {
+    fn new(spec: &LakeSpec) -> Self {
         let table = |name| spec.metadata_table(name);
         let orders = format!(
             "SELECT DISTINCT t.table_name, e.expression FROM {} e JOIN {} i USING (sort_id) JOIN {} t \
@@ -148,7 +148,7 @@ impl Lake {
             read_only: spec.is_read_only(),
             rows_as_text: spec.rows_as_text(),
             orders,
-            faults: catalog::question(spec, readable, writable),
+            spec: spec.clone(),
             past_views: format!("SELECT view_name, sql FROM {}", table("ducklake_view")),
             odd_paths: format!("({}) LIMIT 1", odd_paths.join(" UNION ALL ")),
         }
@@ -202,13 +202,11 @@ impl Policy {
         let locations = |wanted: fn(&crate::server::ServerSpec) -> bool| -> Vec<String> {
             spec.servers.iter().filter(|s| wanted(s)).map(|s| s.location().to_owned()).collect()
         };
-        let readable = locations(|_| true);
-        let writable = locations(crate::server::ServerSpec::is_writable);
         Self {
             sandboxed: spec.sandboxed,
-            lakes: spec.lakes.iter().map(|lake| Lake::new(lake, &readable, &writable)).collect(),
-            readable,
-            writable,
+            readable: locations(|_| true),
+            writable: locations(crate::server::ServerSpec::is_writable),
+            lakes: spec.lakes.iter().map(Lake::new).collect(),
             catalogs: Mutex::default(),
             is_remote: spec.extensions().contains(&Extension::Httpfs),
             disabled_readers: spec.disabled_readers.clone(),

@@ -185,6 +185,9 @@ impl<'a> Outer<'a> {
         self.policy.check_lake_write(lake)?;
         self.note_lake(lake);
         let name = parts.last().cloned().unwrap_or_default();
+        super::catalog::check(self.connection, self.policy, lake)?;
+        let scope = super::catalog::Scope::Tables(&[name.to_lowercase()]);
+        super::catalog::check_paths(self.connection, self.policy, lake, &scope)?;
         let sql = format!("{}.{}", identifier(lake), names.join("."));
         Ok(Some(InLake { lake: lake.to_owned(), sql, name }))
     }

@@ -24,13 +24,18 @@ const MAX_DEPTH: usize = 16;
 pub const READS_THE_PAST: &str =
     "the past of a lake cannot be read in a transaction that has written to it";
 
-/// Checks the views that a statement of this verdict reads. To be called in the transaction in which
+/// Checks the views that a statement of this verdict reads, and returns the lakes and the names that it
+/// reads with them. To be called in the transaction in which
 /// the statement is bound, so that both see the same views.
 ///
 /// # Errors
 /// [`ErrorKind::NotAllowed`] naming the view; [`ErrorKind::NotSupported`] for one that reads the past of
 /// a lake while a transaction is writing; DuckDB's own, when the lake cannot be read.
-pub fn check_views(connection: &Connection, policy: &Policy, verdict: &Verdict) -> Result<()> {
+pub fn check_views(
+    connection: &Connection,
+    policy: &Policy,
+    verdict: &Verdict,
+) -> Result<(Vec<String>, Vec<String>)> {
     let is_writing = connection.instance().is_writing();
     if verdict.travels && is_writing {
         return Err(Error::new(ErrorKind::NotSupported, READS_THE_PAST));
@@ -70,7 +75,8 @@ pub fn check_views(connection: &Connection, policy: &Policy, verdict: &Verdict) 
             }
         }
     }
-    Ok(())
+    let lakes = lakes.into_iter().map(|lake| lake.name).collect();
+    Ok((lakes, names.into_iter().map(|(name, _)| name).collect()))
 }
 
 /// A lake whose views are looked at.
