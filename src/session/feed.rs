@@ -19,6 +19,7 @@ pub struct RowFeed {
     feed: Option<Feed>,
     engine: Arc<Engine>,
     done: bool,
+    generation: u32,
     /// What was sent, as long as it is little, and whether it was inserted.
     kept: Option<(Rows, bool)>,
 }
@@ -116,7 +117,8 @@ fn start(engine: Arc<Engine>, lake: &str, rows: &Rows) -> Result<RowFeed> {
         statement.start(|| control.is_cancelled())?.run_to_end()
     })?;
     transaction::set_feeding(&engine, true);
-    Ok(RowFeed { feed: Some(feed), engine, done: false, kept: None })
+    let generation = transaction::generation(&engine);
+    Ok(RowFeed { feed: Some(feed), engine, done: false, generation, kept: None })
 }
 
 /// The instance for a write, which the transaction notes.
@@ -229,7 +231,7 @@ impl Drop for RowFeed {
         transaction::set_feeding(&self.engine, false);
         if !self.done {
             // What runs is interrupted, and DuckDB's transaction with it.
-            transaction::note_interrupt(&self.engine);
+            transaction::note_interrupt(&self.engine, self.generation);
         }
     }
 }
