@@ -105,6 +105,34 @@ fn others(own: &Modification) -> impl Iterator<Item = *mut Modification> + use<>
     all.into_iter().filter(move |other| !std::ptr::eq(other.cast_const(), own) && sends(*other))
 }
 
+/// Whether rows that are written may lie outside of the table's bounds as a partition.
+///
+/// # Safety
+/// Live structures of the executor.
+unsafe fn writes_bounds(
+    result: *mut pg_sys::ResultRelInfo,
+    table: &LakeTable,
+    plan: &ModifyPlan,
+) -> Result<bool> {
+    let bounds = catalog::partition_columns(table.relation);
+    let written = |number: &i16| plan.columns.contains(number);
+    if plan.command == "INSERT" {
+        // SAFETY: by contract; rows that came through the parent lie within the bounds.
+        let routed = unsafe { !(*result).ri_RootResultRelInfo.is_null() };
+        return Ok(!bounds.is_empty() && !routed);
+    }
+    if !bounds.iter().any(written) {
+        return Ok(false);
+    }
+    if bounds.iter().all(written) {
+        return Ok(true);
+    }
+    Err(Error::not_supported(format!(
+        "foreign table \"{}\" is a partition by several columns, of which an UPDATE must set all or none",
+        table.name
+    )))
+}
+
 impl Drop for Modification {
     fn drop(&mut self) {
         let own = std::ptr::from_mut(self);
@@ -138,6 +166,8 @@ struct Modification {
     /// The place of the old row, for what RETURNING says of deleted ones.
     whole_row: i16,
     writer: RowWriter,
+    /// The rows may lie outside of the table's bounds as a partition.
+    checks_bounds: bool,
     /// Rows are kept until the last one is there.
     collects: bool,
     kept: Vec<RowChunk>,
@@ -386,7 +416,10 @@ impl Modification {
             }
         }
         let role = if role == pg_sys::InvalidOid { acl::current_role() } else { role };
+        // SAFETY: by contract.
+        let checks_bounds = command != DELETE && unsafe { writes_bounds(result, &table, &plan)? };
         Ok(Self {
+            checks_bounds,
             collects: collects || command != INSERT,
             writer: RowWriter::of(writers)?,
             conversions,
@@ -575,6 +608,22 @@ impl Modification {
         ))
     }
 
+    /// Raises 23514 for a row outside of the table's bounds. PostgreSQL leaves that to the wrapper.
+    ///
+    /// # Safety
+    /// Live structures of the executor.
+    unsafe fn check_bounds(
+        &self,
+        estate: *mut pg_sys::EState,
+        result: *mut pg_sys::ResultRelInfo,
+        slot: *mut pg_sys::TupleTableSlot,
+    ) {
+        if self.checks_bounds {
+            // SAFETY: by contract; the slot has the columns that the bounds are of.
+            unsafe { pg_sys::ExecPartitionCheck(result, slot, estate, true) };
+        }
+    }
+
     /// The written columns' values of a row.
     ///
     /// # Safety
@@ -630,6 +679,7 @@ unsafe extern "C-unwind" fn insert_row(
     // SAFETY: the executor's own live structures.
     unsafe {
         if let Some(modification) = of(result) {
+            modification.check_bounds(estate, result, slot);
             if modification.writes_all {
                 // The slot's own arrays are just what is written.
                 pg_sys::slot_getallattrs(slot);
@@ -659,6 +709,7 @@ unsafe extern "C-unwind" fn update_row(
         let Some(row) = report(modification.row_of(plan_slot)) else {
             return std::ptr::null_mut();
         };
+        modification.check_bounds(estate, result, slot);
         let (values, nulls) = modification.values(slot);
         let values: Vec<_> = std::iter::once(row).chain(values).collect();
         let nulls: Vec<_> = std::iter::once(false).chain(nulls).collect();

@@ -684,6 +684,41 @@ pub fn has_row_triggers_or_generated_columns(relation: pg_sys::Oid) -> bool {
     }
 }
 
+unsafe extern "C-unwind" {
+    // utils/partcache.h; not in pgrx's bindings.
+    fn RelationGetPartitionQual(relation: pg_sys::Relation) -> *mut pg_sys::List;
+}
+
+/// The columns of which a partition's bounds are, by their numbers; none of a relation that is no
+/// partition. The caller holds a lock on it.
+#[must_use]
+pub fn partition_columns(relation: pg_sys::Oid) -> Vec<i16> {
+    let mut columns = vec![];
+    // SAFETY: the relation exists and is locked by the caller; it is closed again below.
+    unsafe {
+        let opened = pg_sys::RelationIdGetRelation(relation);
+        if opened.is_null() {
+            return columns;
+        }
+        if (*(*opened).rd_rel).relispartition {
+            let quals = pg_sys::ffi::pg_guard_ffi_boundary(|| RelationGetPartitionQual(opened));
+            let mut used = std::ptr::null_mut();
+            pg_sys::pull_varattnos(quals.cast(), 1, &raw mut used);
+            let mut member = -1;
+            loop {
+                member = pg_sys::bms_next_member(used, member);
+                if member < 0 {
+                    break;
+                }
+                let number = member + pg_sys::FirstLowInvalidHeapAttributeNumber;
+                columns.extend(i16::try_from(number));
+            }
+        }
+        pg_sys::RelationClose(opened);
+    }
+    columns
+}
+
 /// Whether only ASCII letters have cases under this collation.
 #[must_use]
 pub fn has_ascii_case(collation: pg_sys::Oid) -> bool {

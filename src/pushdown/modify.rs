@@ -298,6 +298,25 @@ unsafe fn is_plain(query: *mut pg_sys::Query, table: &LakeTable) -> bool {
             && !(*query).hasModifyingCTE
             && (*query).canSetTag
             && !catalog::has_row_triggers_or_generated_columns(table.relation)
+            && !touches_bounds(query, table)
+    }
+}
+
+/// Whether a statement writes columns of which the table's bounds as a partition are: then PostgreSQL
+/// looks at each row.
+///
+/// # Safety
+/// A live query that changes `table`.
+unsafe fn touches_bounds(query: *mut pg_sys::Query, table: &LakeTable) -> bool {
+    let bounds = catalog::partition_columns(table.relation);
+    // SAFETY: by contract.
+    unsafe {
+        match (*query).commandType {
+            pg_sys::CmdType::CMD_INSERT => !bounds.is_empty(),
+            pg_sys::CmdType::CMD_UPDATE => nodes::items::<pg_sys::TargetEntry>((*query).targetList)
+                .any(|entry| bounds.contains(&(*entry).resno)),
+            _ => false,
+        }
     }
 }
 

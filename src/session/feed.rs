@@ -20,6 +20,7 @@ pub struct RowFeed {
     feed: Option<Feed>,
     engine: Arc<Engine>,
     done: bool,
+    generation: u32,
     /// What was sent, as long as it is little, and whether it was inserted.
     kept: Option<(Rows, bool)>,
 }
@@ -136,7 +137,8 @@ fn start(engine: Arc<Engine>, rows: &Rows) -> Result<RowFeed> {
         statement.start(|| control.is_cancelled())?.run_to_end()
     })?;
     transaction::set_feeding(&engine, true);
-    Ok(RowFeed { feed: Some(feed), engine, done: false, kept: None })
+    let generation = transaction::generation(&engine);
+    Ok(RowFeed { feed: Some(feed), engine, done: false, generation, kept: None })
 }
 
 fn engine_of(target: &Target<'_>) -> Result<Arc<Engine>> {
@@ -255,7 +257,7 @@ impl Drop for RowFeed {
         transaction::set_feeding(&self.engine, false);
         if !self.done {
             // What runs is interrupted, and DuckDB's transaction with it.
-            transaction::note_interrupt(&self.engine);
+            transaction::note_interrupt(&self.engine, self.generation);
         }
     }
 }

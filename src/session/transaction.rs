@@ -46,6 +46,8 @@ struct Open {
     base: Option<u64>,
     /// It was used otherwise than to insert rows.
     looked: bool,
+    /// How many DuckDB transactions came before this one.
+    generation: u32,
     /// A statement is sending rows.
     feeding: bool,
     /// How many statements have used it, and the lakes that they may have read.
@@ -187,6 +189,7 @@ pub fn source_to_insert(engine: &Arc<Engine>, sql: &str, settle: bool) -> Result
                 rebuild: false,
                 base: None,
                 looked: true,
+                generation: 0,
                 feeding: false,
                 uses: 0,
                 read: vec![],
@@ -635,9 +638,20 @@ pub fn note_error_beside_writes(engine: &Arc<Engine>, error: &duck::Error) {
     note_unreachable(engine, error);
 }
 
-/// A statement that has written was interrupted.
-pub fn note_interrupt(engine: &Arc<Engine>) {
-    with(engine, |open| open.lose("a statement that wrote to the lake was interrupted"));
+/// A statement that has written was interrupted, in the DuckDB transaction of this generation. One that
+/// was undone with a savepoint is interrupted after that.
+pub fn note_interrupt(engine: &Arc<Engine>, generation: u32) {
+    with(engine, |open| {
+        if open.generation == generation {
+            open.lose("a statement that wrote to the lake was interrupted");
+        }
+    });
+}
+
+/// Tells the DuckDB transactions apart that follow each other in one of PostgreSQL's.
+#[must_use]
+pub fn generation(engine: &Arc<Engine>) -> u32 {
+    with(engine, |open| open.generation).unwrap_or_default()
 }
 
 impl Open {
@@ -681,6 +695,7 @@ impl Open {
     fn replace(&mut self) {
         let fresh = Transaction::new(self.engine.instance());
         let lost = std::mem::replace(&mut self.transaction, fresh);
+        self.generation += 1;
         self.scans.clear();
         in_background(lost);
     }

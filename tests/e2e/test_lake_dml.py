@@ -244,6 +244,21 @@ def test_through_a_view_and_as_a_partition(twins):
         conn.execute(f"ALTER TABLE all_{table} DETACH PARTITION {table}")
 
 
+def test_rows_outside_of_a_partitions_bounds_are_refused(twins):
+    """PostgreSQL does not look at what a foreign partition gets; such rows would be pruned away."""
+    conn = twins.conn
+    conn.execute(f"DELETE FROM far; CREATE TABLE bounded ({COLUMNS}) PARTITION BY RANGE (id); ALTER TABLE bounded ATTACH PARTITION far FOR VALUES FROM (0) TO (100)")
+    conn.execute("INSERT INTO bounded (id, t) SELECT g, 'in' FROM generate_series(1, 20) g")
+    for statement in (
+        "UPDATE bounded SET id = 200 WHERE id = 3", "UPDATE far SET id = id + 90", "UPDATE far SET id = NULL WHERE id = 4", "INSERT INTO far (id) VALUES (100)",
+        "INSERT INTO far (id) SELECT g FROM generate_series(90, 110) g", "INSERT INTO far (id) SELECT id + 95 FROM far",
+    ):
+        assert sqlstate_of(conn, statement) == "23514", statement
+    conn.execute("UPDATE bounded SET id = id + 50 WHERE id > 10; UPDATE far SET t = 'same' WHERE id = 1; INSERT INTO far (id) VALUES (99)")
+    assert conn.execute("SELECT count(*), max(id) FROM bounded WHERE id >= 60").fetchone() == (11, 99)
+    conn.execute("ALTER TABLE bounded DETACH PARTITION far")
+
+
 def test_two_tables_of_the_lake_in_one_statement(twins, client):
     conn = twins.conn
     client.execute(f"CREATE TABLE dml.second_{twins.name} ({LAKE_COLUMNS})")

@@ -176,6 +176,24 @@ def test_beyond_the_bounds_the_transaction_cannot_commit(lake, twin, before):
     assert conn.execute(f"SELECT t FROM {table}").fetchall() == [("old",)]
 
 
+@pytest.mark.parametrize("statement", [
+    "INSERT INTO {} SELECT g, 'x', 1 / (3000 - g) FROM generate_series(1, 10000) g",
+    "UPDATE {} SET n = 1 / (id - 2) WHERE pg_backend_pid() > 0",
+    "INSERT INTO {} SELECT g, repeat('x', 100), 1 FROM generate_series(1, 10000000) g",
+], ids=["insert", "update", "timeout"])
+def test_a_statement_that_ends_in_the_middle_goes_with_its_savepoint(twin, connect, statement):
+    conn = twin.conn
+    conn.execute("BEGIN")
+    twin.run("INSERT INTO {} SELECT g, 'before', 1 FROM generate_series(1, 5) g")
+    conn.execute("SAVEPOINT a; SET LOCAL statement_timeout = '2s'")
+    assert sqlstate_of(conn, statement.format(twin.tables[0])) in ("22012", "57014")
+    conn.execute("ROLLBACK TO a")
+    twin.run("INSERT INTO {} VALUES (6, 'after', 1)")
+    twin.check()
+    conn.execute("COMMIT")
+    twin.check(connect())
+
+
 def test_a_savepoint_for_each_row(twin, connect):
     """As psql's ON_ERROR_ROLLBACK, JDBC's autosave and nested blocks of ORMs do it."""
     conn, (table, _) = twin.conn, twin.tables
