@@ -6,12 +6,13 @@ DESTDIR ?=
 SUITE ?=
 SECONDS ?= 600
 SEED ?=
+ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build install uninstall package sandbox demo test fuzz lint bench clean
+.PHONY: help setup build install uninstall package sandbox demo test fuzz fuzz-security lint bench clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1 — /p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1 — /p' $(MAKEFILE_LIST)
 
 setup: ## install what a build needs (Debian packages when root), fetch the pinned downloads
 	@scripts/setup build test
@@ -37,11 +38,14 @@ sandbox: ## start a private PostgreSQL and S3 server with pg_pond in it (scripts
 demo: ## from nothing to a query over Parquet in S3
 	@scripts/demo
 
-test: ## all suites on PG=15|16|17|18|all, or SUITE="duck regress isolation e2e"
+test: ## all suites on PG=15|16|17|18|all, or SUITE="duck regress isolation e2e security"
 	@scripts/test --pg "$(PG)" --suite "$(SUITE)"
 
 fuzz: ## random queries, lake against heap, for SECONDS=600; SEED=… repeats a run
 	@scripts/fuzz --pg "$(PG)" --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)")
+
+fuzz-security: ## damaged files, odd arguments and tampered catalogs, read as an ordinary role, for SECONDS=600; SEED=… repeats a run, ONLY=… one case
+	@scripts/fuzz-security --pg "$(PG)" --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)") $(if $(ONLY),--only "$(ONLY)")
 
 lint: ## formatting, clippy, rustdoc, layers, scripts
 	@scripts/lint

@@ -133,6 +133,20 @@ TABLES = (
             Column("select", "i4", 2000),
         ),
     ),
+    Table(
+        "odd",
+        70,
+        (
+            ID,
+            K,
+            Column("t", "text", values="odd", nulls=0.02),
+            Column("a'b", "text", values="odd"),
+            Column('q"q', "i4", 2000),
+            Column("\x030:1\x03", "text", values="ascii"),
+            Column("{DATA_PATH} --", "i8", 100_000),
+            Column("$1", "date"),
+        ),
+    ),
     Table("nothing", 0, (ID, K, *NUMBERS, Column("t", "text"), Column("d", "date"))),
     Table(
         "big",
@@ -199,6 +213,10 @@ def quoted(text):
     return "'" + text.replace("'", "''") + "'"
 
 
+def always_quoted(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
 def postgres_literal(value):
     if value is None:
         return "NULL"
@@ -209,7 +227,7 @@ def postgres_literal(value):
 
 
 def column_list(table):
-    return ", ".join(f'"{column.name}" {column.sql_type}' for column in table.columns)
+    return ", ".join(f"{always_quoted(column.name)} {column.sql_type}" for column in table.columns)
 
 
 def fill(conn, schema, table, rows):
@@ -256,7 +274,7 @@ def write_parquet(duck, folder):
     """Writes every table below `folder`, a URL or a directory; `duck` is DuckDB's own connection."""
     duck.execute("SET TimeZone = 'Etc/UTC'")
     for table in TABLES:
-        columns = ", ".join(f'"{column.name}" {duckdb_type(column)}' for column in table.columns)
+        columns = ", ".join(f"{always_quoted(column.name)} {duckdb_type(column)}" for column in table.columns)
         duck.execute(f"CREATE OR REPLACE TEMP TABLE written ({columns})")
         rows = rows_of(table)
         for start in range(0, len(rows), 500):
@@ -289,9 +307,9 @@ def make_wrong_twins(conn, changes):
     conn.execute("CREATE SCHEMA wrong")
     for table in TABLES:
         columns = ", ".join(
-            f'{changes[table.name, column.name]} AS "{column.name}"'
+            f"{changes[table.name, column.name]} AS {always_quoted(column.name)}"
             if (table.name, column.name) in changes
-            else f'"{column.name}"'
+            else always_quoted(column.name)
             for column in table.columns
         )
         conn.execute(f"CREATE VIEW wrong.{table.name} AS SELECT {columns} FROM heap.{table.name}")

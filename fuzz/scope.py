@@ -8,7 +8,7 @@ from .literals import literal
 from .tree import Expr, identifier
 
 INF = math.inf
-ODD_NAMES = ("select", "Mixed Case", "pivot", "qualify", "order", "C1", 'a"b', "$1", "lambda", "é", "end")
+ODD_NAMES = ("select", "Mixed Case", "pivot", "qualify", "order", "C1", 'a"b', "$1", "lambda", "é", "end", "\x030:1\x03", "\x04", "\x01'", "{DATA_PATH}", "--", "/*")
 COMMON_KINDS = ("i4", "i8", "num", "text", "date", "bool", "f8", "ts", "i4", "num", "text", "date")
 
 

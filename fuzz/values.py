@@ -9,6 +9,12 @@ TEXTS = [
     "null", "true", "zz", "z", "Z", "a b c", "aXbXc", "x,y,,z", "\u0130", "ÿ", "éa", "x" * 60,
 ]  # fmt: skip
 
+# What a translator, DuckDB or a lake might take for a mark, a placeholder, a parameter or the end of a text.
+ODD_TEXTS = [
+    *map(chr, range(1, 0x20)), "\x7f", "\x030:0\x03", "\x030:1\x03", "\x031:1\x03", "\x041259\x04", "\x01\x02", "{SNAPSHOT_ID}", "{DATA_PATH}", "{COMMIT_MESSAGE}", "{}", "{", "}", "$1", "$$", "%s", "'", "''", '""', "\\'",
+    "--", "/*", "*/", ";", "' || 'x", "'; SELECT 1 --", "\u2028", "\u202e", "\ufeff",
+]  # fmt: skip
+
 EDGES = {
     "i2": ["-32768", "32767", "0", "-1", "1"],
     "i4": ["-2147483648", "2147483647", "0", "-1", "1"],
@@ -97,6 +103,7 @@ VALUES = {
     # Not with 0: DuckDB writes both as the one that came first.
     ("f8", "zero"): lambda rng, number: rng.choice(("-0", "1", "-1", "-0")),
     ("text", ""): lambda rng, number: TEXTS[number] if number < len(TEXTS) else rng.choice(TEXTS),
+    ("text", "odd"): lambda rng, number: ODD_TEXTS[number] if number < len(ODD_TEXTS) else rng.choice(ODD_TEXTS),
     ("text", "ascii"): lambda rng, number: rng.choice(WORDS),
     ("text", "digits"): lambda rng, number: str(rng.randint(-99, 99)),
     ("bpchar", ""): lambda rng, number: rng.choice(("a", "a ", "ab", "abc   ", "", "é", "abcdef", "B")),

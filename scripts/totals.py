@@ -62,8 +62,8 @@ def count(results, suite, major):
     text = log.read_text(errors="replace") if log.exists() else ""
     if suite == "duck":
         return count_cargo(text)
-    if suite == "e2e":
-        return count_pytest(results / f"e2e-{major}.xml")
+    if suite in ("e2e", "security"):
+        return count_pytest(results / f"{suite}-{major}.xml")
     return count_regress(text)
 
 
