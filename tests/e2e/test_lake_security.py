@@ -156,6 +156,12 @@ def attacker(lake):
     ):
         for (name,) in client.execute(names).fetchall():
             client.execute(f"DROP {kind} IF EXISTS lk.main.{name_of(name)}")
+    # Files of tables that are gone count as well: the past may be read.
+    with lake.catalog() as catalog:
+        catalog.execute(
+            "UPDATE cat.ducklake_data_file SET path = 'gone', path_is_relative = true "
+            "WHERE NOT path_is_relative AND end_snapshot IS NOT NULL"
+        )
     client.close()
 
 
