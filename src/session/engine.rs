@@ -597,7 +597,7 @@ impl Engine {
             None => Ok(()),
         };
         check(!defines)?;
-        if let Some(table) = table.filter(|_| sql.to_ascii_lowercase().contains("partitioned")) {
+        if let Some(table) = table.filter(|_| partitions(&sql)) {
             self.check_partitioning(&connection, table)?;
         }
         let statement = Statement::prepare(&connection, &sql)?;
@@ -685,6 +685,12 @@ pub fn check_written(connection: &Connection, check: Option<&(String, WriteCheck
         Some((sql, check)) => check(&Statement::prepare(connection, sql)?.columns()),
         None => Ok(()),
     }
+}
+
+/// Whether a statement says how a table is partitioned from now on.
+fn partitions(sql: &str) -> bool {
+    let words: Vec<_> = sql.split_whitespace().map(str::to_ascii_lowercase).collect();
+    words.windows(2).any(|pair| pair[0] == "set" && pair[1].starts_with("partitioned"))
 }
 
 /// Refuses columns whose values a lake's files would change without a word.
