@@ -8,7 +8,7 @@ from worlds import execute, identifier, query
 
 REFUSED = ("42501", "42P17")
 # Where the catalog is damaged beyond that, DuckLake's own refusal will do.
-DAMAGED = (*REFUSED, "42P01", "42703", "42804", "42000", "0A000", "22P02", "HV00R", "58P01", "58030", "XX001", "42601", "22003", "22023", "22021", "42704", "3F000", "HV00Q", "08001", "40001", "23502", "42883", "25000", "40000", "25P02")
+DAMAGED = (*REFUSED, "42P01", "42703", "42804", "42000", "0A000", "22P02", "HV00R", "HV00N", "58P01", "58030", "XX001", "42601", "22003", "22023", "22021", "42704", "3F000", "HV00Q", "08001", "40001", "23502", "42883", "25000", "40000", "25P02")
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from worlds import execute, query
 @pytest.fixture(scope="module")
 def lines(world):
     """CSV tables with lines that cannot be parsed and hold what is not granted; a view with a barrier over one."""
-    world.writer.execute(f"COPY (SELECT unnest(['1,{world.column_canary}a,x', 'oops,{world.column_canary}b,y', '3,{world.column_canary}c,z']) AS l) TO '{world.base}papers/lines.csv' (FORMAT csv, HEADER false, QUOTE '', DELIMITER '|')")
-    world.writer.execute(f"COPY (SELECT unnest(['{{\"i\": 1, \"secret\": \"{world.column_canary}\"}}', '{{\"i\": \"oops {world.column_canary}\"}}']) AS l) TO '{world.base}papers/lines.json' (FORMAT csv, HEADER false, QUOTE '', DELIMITER '|')")
+    world.writer.execute(f"COPY (SELECT unnest(['1,{world.column_canary}a,x', 'zqxv,{world.column_canary}b,y', '3,{world.column_canary}c,z']) AS l) TO '{world.base}papers/lines.csv' (FORMAT csv, HEADER false, QUOTE '', DELIMITER '|')")
+    world.writer.execute(f"COPY (SELECT unnest(['{{\"i\": 1, \"secret\": \"{world.column_canary}\"}}', '{{\"i\": \"zqxv\", \"secret\": \"{world.column_canary}\"}}']) AS l) TO '{world.base}papers/lines.json' (FORMAT csv, HEADER false, QUOTE '', DELIMITER '|')")
     world.writer.execute(f"COPY (SELECT '{world.column_canary}' AS secret, 1 AS i) TO '{world.base}papers/labels.parquet'")
     tables = {
         "lines": f"i bigint, secret text, name text) SERVER papers OPTIONS (path '{world.base}papers/lines.csv', header 'false', names '{{i,secret,name}}'",
@@ -42,7 +42,8 @@ def test_errors_quote_no_data(world, lines, table, role, statement):
     outcome = world.session(role).run(statement.replace("{t}", table))
     assert not outcome.lost
     world.session(role).run("RESET client_min_messages")
-    assert "oops" not in outcome.told
+    # The value of a column that was granted may be told, but not of a row behind a barrier.
+    assert role == "reader" or "zqxv" not in outcome.told, outcome
 
 
 CASTS = ["CAST(name AS bigint)", "name::date", "to_date(name, 'YYYY')", "name::jsonb->>'a'", "name::uuid", "name::inet::text", "name::few_labels", "chr(length(name) - 10)", "name::bit(3)::text", "name::interval"]
@@ -107,7 +108,7 @@ def test_errors_tell_no_secret(world, kind, role):
     assert world.password not in "\n".join(line for line in log.splitlines() if "USER MAPPING" not in line)
 
 
-ERRORS = [query("SELECT nosuch"), query("SELECT error('x')"), query("SELECT 1 % 0 || error('z') AS a"), query("FROM '{base}open/nosuch.parquet'"), query("SELECT 'x'::INT AS a"), "SELECT * FROM duckdb.read_csv('{base}open/people.parquet')", query("SELEC 1"), query("SELECT repeat('x', 1000000000000) AS a"), query("FROM read_parquet('{folder}/good.csv')"), execute("CREATE TABLE x AS SELECT error('y')")]
+ERRORS = [query("SELECT nosuch"), query("SELECT error('x')"), query("SELECT sqrt(-1) AS a"), query("FROM '{base}open/nosuch.parquet'"), query("SELECT 'x'::INT AS a"), "SELECT * FROM duckdb.read_csv('{base}open/people.parquet')", query("SELEC 1"), query("SELECT repeat('x', 1000000000000) AS a"), query("FROM read_parquet('{folder}/good.csv')"), execute("CREATE TABLE x AS SELECT error('y')")]
 
 
 @pytest.mark.parametrize("statement", ERRORS, ids=lambda s: s[:60])
