@@ -97,7 +97,13 @@ impl Error {
             return self;
         }
         const LINE: &str = "CSV Error on Line: ";
-        let words = self.0.detail.take().unwrap_or_default();
+        let words = self.0.detail.take().unwrap_or_else(|| {
+            // Our own words.
+            if let Some((words, _)) = self.0.message.split_once(": ") {
+                self.0.message = words.to_owned();
+            }
+            String::new()
+        });
         let line = words.lines().next().and_then(|first| first.strip_prefix(LINE));
         let line = line.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
         self.0.detail = line.map(|number| format!("It is line {number} of a CSV file."));
@@ -263,6 +269,13 @@ pub fn report<T>(result: Result<T>) -> T {
     }
 }
 
+/// SQLSTATEs of our own words that end in a value, behind a colon.
+const QUOTING: &[SqlState] = &[
+    SqlState::ERRCODE_INVALID_TEXT_REPRESENTATION,
+    SqlState::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+    SqlState::ERRCODE_DATETIME_FIELD_OVERFLOW,
+];
+
 /// Whether what DuckDB says of an error may hold values of rows or parts of the statement.
 fn may_quote(kind: ErrorKind) -> bool {
     !matches!(
@@ -290,7 +303,10 @@ impl From<duck::Error> for Error {
     /// DuckDB's class and words decide the SQLSTATE; its words become the DETAIL.
     fn from(error: duck::Error) -> Self {
         let mut report = Self::told(without_catalog_sql(error.clone()));
-        report.0.may_quote = report.0.detail.is_some() && may_quote(error.kind());
+        let has_words = report.0.detail.is_some() && may_quote(error.kind());
+        let has_value =
+            own_words(error.message()).is_some() && QUOTING.contains(&report.sqlstate());
+        report.0.may_quote = has_words || has_value;
         report
     }
 }

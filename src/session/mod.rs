@@ -255,12 +255,17 @@ pub fn is_free(role: pg_sys::Oid, sql: &str) -> bool {
     lakes.is_ok_and(|lakes| Fence::of(role, &Entry::Query, &lakes) == Fence::Typed)
 }
 
-/// The servers of tables on servers that `role` may not use by itself.
+/// The servers of tables that are read in an instance with these servers only: those that `role` may
+/// not use by itself; those that somebody else reads by `role`'s rights, through a view or a function;
+/// and those whose files a log names, which must not lead to what else `role` may read. Lakes stay
+/// in one instance with what the transaction has written; their catalogs are looked through.
 fn servers_apart(role: pg_sys::Oid, entry: &Entry) -> Result<Vec<pg_sys::Oid>> {
-    Ok(match entry {
-        Entry::Tables(servers, _) if !spec::are_usable(role, servers)? => servers.clone(),
-        _ => vec![],
-    })
+    let Entry::Tables(servers, expected) = entry else { return Ok(vec![]) };
+    let is_apart = !spec::are_usable(role, servers)?
+        || (role != acl::outer_role() || expected.reads_logs())
+            && spec::lakes_among(servers).is_empty()
+            && spec::can_stand_apart(role, servers);
+    Ok(if is_apart { servers.clone() } else { vec![] })
 }
 
 /// Whether what `role` has run through `entry` may have failed for what the instance is rather than for

@@ -331,6 +331,11 @@ fn of_tables(role: pg_sys::Oid, servers: &[pg_sys::Oid]) -> Result<Vec<ServerSpe
     Ok(specs)
 }
 
+/// Whether an instance can have just these servers.
+pub fn can_stand_apart(role: pg_sys::Oid, servers: &[pg_sys::Oid]) -> bool {
+    of_tables(role, servers).is_ok()
+}
+
 /// Whether one's location lies in the other's.
 fn overlap(a: &ServerSpec, b: &ServerSpec) -> bool {
     location::is_under(a.location(), b.location()) || location::is_under(b.location(), a.location())

@@ -63,6 +63,7 @@ pub fn check_execute(
         end: last.end,
         seen,
         planned: None,
+        drops: false,
     };
     let Kind::Word(word) = &first.kind else {
         return Err(not_allowed(ALLOWED));
@@ -180,6 +181,7 @@ impl Outer<'_> {
     }
 
     fn drop(&mut self) -> Result<String> {
+        self.drops = true;
         if self.word("view") {
             return self.drop_from_lake("VIEW");
         }

@@ -48,6 +48,9 @@ pub(super) struct Outer<'a> {
     pub seen: Verdict,
     /// The statement is our own, and this is what it may use.
     pub planned: Option<(&'a Expected, &'a Functions)>,
+    /// Whether it drops what it names, whose files are not read then: wherever they lie, a table can be
+    /// dropped.
+    pub drops: bool,
 }
 
 impl<'a> Outer<'a> {
@@ -186,8 +189,10 @@ impl<'a> Outer<'a> {
         self.note_lake(lake);
         let name = parts.last().cloned().unwrap_or_default();
         super::catalog::check(self.connection, self.policy, lake)?;
-        let scope = super::catalog::Scope::Tables(&[name.to_lowercase()]);
-        super::catalog::check_paths(self.connection, self.policy, lake, &scope)?;
+        if !self.drops {
+            let scope = super::catalog::Scope::Tables(&[name.to_lowercase()]);
+            super::catalog::check_paths(self.connection, self.policy, lake, &scope)?;
+        }
         let sql = format!("{}.{}", identifier(lake), names.join("."));
         Ok(Some(InLake { lake: lake.to_owned(), sql, name }))
     }

@@ -61,6 +61,16 @@ impl Expected {
         Self { calls: vec![call], ..Self::default() }
     }
 
+    /// Whether tables are read whose files are named by a log or by manifests, which whoever writes there
+    /// decides.
+    #[must_use]
+    pub fn reads_logs(&self) -> bool {
+        let is_log = |call: &TableCall| {
+            call.function.starts_with("iceberg_") || call.function.starts_with("delta_")
+        };
+        self.calls.iter().any(is_log)
+    }
+
     /// Adds what another one has.
     pub fn extend(&mut self, other: Self) {
         let Self { calls, relations, writes, lake, shipped, texts } = other;
@@ -352,6 +362,7 @@ fn statement(
                 end: last.end,
                 seen,
                 planned: Some((expected, functions)),
+                drops: false,
             };
             let read = match word {
                 "INSERT" => outer.insert(),

@@ -20,7 +20,7 @@ use crate::open::Extension;
 use crate::quote::{identifier, literal};
 
 /// How long a table that was found sound counts as such.
-const LOOK_COUNTS_FOR: Duration = Duration::from_secs(2);
+const LOOK_COUNTS_FOR: Duration = Duration::from_millis(250);
 const KEPT_LOOKS: usize = 256;
 /// Larger files of metadata, and JSON nested more deeply, are refused.
 pub(super) const MAX_METADATA_BYTES: u64 = 256 << 20;
