@@ -28,6 +28,7 @@ pub mod scan;
 pub mod secret;
 pub mod server;
 pub mod signals;
+pub mod sql;
 pub mod statement;
 pub mod transaction;
 pub mod value;

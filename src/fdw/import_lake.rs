@@ -207,7 +207,7 @@ pub fn listing(
                 table: name.clone(),
                 moment: Moment::Newest,
             };
-            format!("SELECT * FROM {}", relation.from_item())
+            format!("SELECT * FROM {}", relation.from_item().executed())
         })
         .collect();
     let described = session::describe_all(server.oid, queries)?;

@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use duck::{RowChunk, quote};
+use duck::{RowChunk, quote, sql};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -409,8 +409,8 @@ impl Modification {
 
     /// The statement that takes the rows, given where they come from.
     fn statement(&self) -> impl FnOnce(&str) -> String + Send + 'static {
-        let target = self.relation.name();
-        let is_row = table::is_row("target", "\"source\".c0");
+        let target = self.relation.name().executed();
+        let is_row = table::is_row(&sql!("\"target\""), &sql!("\"source\".c0")).executed();
         let columns: Vec<_> = self
             .columns
             .iter()
@@ -737,7 +737,7 @@ unsafe extern "C-unwind" fn truncate(
 fn truncate_one(relation: pg_sys::Oid, _behavior: pg_sys::DropBehavior::Type) -> Result<()> {
     let table = LakeTable::load(relation)?;
     let target = writable(&table)?;
-    let sql = format!("TRUNCATE {}", target.name());
+    let sql = sql!("TRUNCATE {}", target.name()).executed();
     let target = Target {
         role: acl::current_role(),
         server: table.server,

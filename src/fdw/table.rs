@@ -207,7 +207,7 @@ pub fn check_source(source: &Source, server: &catalog::Server) -> Result<()> {
 /// # Errors
 /// DuckDB's, for what cannot be read.
 pub fn describe(origin: &Origin, server: &catalog::Server) -> Result<Vec<duck::Column>> {
-    let sql = format!("SELECT * FROM {}", origin.from_item()?);
+    let sql = format!("SELECT * FROM {}", origin.from_item()?.executed());
     let entry = Entry::Tables(vec![server.oid]);
     Ok(session::describe(acl::current_role(), &sql, vec![], entry)?.columns)
 }

@@ -4,7 +4,6 @@
 //! neither plans nor scans.
 
 pub mod columns;
-pub mod hidden;
 pub mod layout;
 pub mod options;
 pub mod origin;

@@ -1,6 +1,7 @@
 //! What a foreign table reads: files, or a table of a lake.
 
-use duck::quote;
+use duck::sql;
+use duck::sql::Sql;
 use pgrx::PgSqlErrorCode;
 
 use super::options::{self, Source};
@@ -68,7 +69,7 @@ impl Origin {
     ///
     /// # Errors
     /// An option that cannot be written.
-    pub fn from_item(&self) -> Result<String> {
+    pub fn from_item(&self) -> Result<Sql> {
         match self {
             Self::Files(source) => source.call(&[]),
             Self::Lake(relation) => Ok(relation.from_item()),
@@ -140,21 +141,20 @@ impl LakeRelation {
 
     /// The name in DuckDB's SQL.
     #[must_use]
-    pub fn name(&self) -> String {
-        let parts = [&self.lake, &self.schema, &self.table];
-        parts.map(|part| quote::identifier(part)).join(".")
+    pub fn name(&self) -> Sql {
+        Sql::join([&self.lake, &self.schema, &self.table].map(|part| sql::identifier(part)), ".")
     }
 
     /// What stands behind FROM.
     #[must_use]
-    pub fn from_item(&self) -> String {
+    pub fn from_item(&self) -> Sql {
         match &self.moment {
             Moment::Newest => self.name(),
-            Moment::Version(number) => format!("{} AT (VERSION => {number})", self.name()),
-            Moment::Timestamp(moment) => format!(
+            Moment::Version(number) => sql!("{} AT (VERSION => {})", self.name(), *number),
+            Moment::Timestamp(moment) => sql!(
                 "{} AT (TIMESTAMP => CAST({} AS TIMESTAMP WITH TIME ZONE))",
                 self.name(),
-                quote::literal(moment)
+                sql::literal(moment)
             ),
         }
     }

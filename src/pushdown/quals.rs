@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use duck::sql::Sql;
 use pgrx::pg_sys;
 
-use super::translator::{Item, ItemColumn, Level, Translator};
+use super::translator::{Item, ItemColumn, Level, Translator, unsupported};
 use crate::pg::nodes;
 
 /// Conditions divided between DuckDB and PostgreSQL.
 pub struct Split {
-    /// DuckDB's part; empty for none.
-    pub condition: String,
+    /// DuckDB's part, connected by AND.
+    pub conditions: Vec<Sql>,
     /// What its parameters are.
     pub arguments: Vec<*mut pg_sys::Node>,
     /// The numbers of the columns that it looks at.
@@ -25,7 +26,7 @@ impl Split {
     #[must_use]
     pub fn nothing(clauses: *mut pg_sys::List) -> Self {
         Self {
-            condition: String::new(),
+            conditions: vec![],
             arguments: vec![],
             used: BTreeSet::new(),
             local: clauses,
@@ -53,24 +54,28 @@ pub unsafe fn split(
         let Some(item) = usize::try_from(rti).ok().and_then(|at| items.get_mut(at - 1)) else {
             return Split::nothing(clauses);
         };
-        *item = Item { alias: alias.to_owned(), columns, ..Item::default() };
+        *item = Item { alias: alias.to_owned(), columns: columns.into(), ..Item::default() };
         let mut translator = Translator::new(root);
         translator.levels.push(Level { query, items, aggregated: false, ctes: vec![] });
         let (mut safe, mut local, mut kept) = (vec![], vec![], vec![]);
         for clause in nodes::items::<pg_sys::Node>(clauses) {
-            let arguments = translator.arguments.len();
-            match translator.expression(clause) {
+            let made = translator.attempt(|translator| {
+                let condition = translator.expression(clause)?;
                 // PostgreSQL raises its own errors, in its own order.
-                Ok(condition) if condition.risky => {
-                    translator.arguments.truncate(arguments);
-                    local.push(clause);
-                    kept.push("a condition that may raise an error".into());
+                if condition.risky {
+                    return unsupported("a condition that may raise an error");
                 }
+                // A sub-query reads tables, which nobody would put in here.
+                if condition.sql.has_places() {
+                    return unsupported("a sub-query");
+                }
+                Ok(condition)
+            });
+            match made {
                 Ok(condition) => safe.push(condition.sql),
-                Err(reason) => {
-                    translator.arguments.truncate(arguments);
+                Err(unsupported) => {
                     local.push(clause);
-                    kept.push(reason.0);
+                    kept.extend(unsupported.reason());
                 }
             }
         }
@@ -79,8 +84,8 @@ pub unsafe fn split(
             .pop()
             .map(|mut level| std::mem::take(&mut level.items[rti as usize - 1].used));
         Split {
-            condition: safe.join(" AND "),
-            arguments: translator.arguments,
+            conditions: safe,
+            arguments: translator.state.arguments,
             used: used.unwrap_or_default(),
             local: nodes::list_of(local),
             kept,
