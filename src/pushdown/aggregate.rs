@@ -117,7 +117,14 @@ pub const SIGNATURES: &[&str] = &[
 struct Parts {
     distinct: bool,
     order: Vec<Sql>,
+    /// The condition of FILTER.
     filter: Option<Sql>,
+}
+
+impl Parts {
+    fn filter(&self) -> Option<Sql> {
+        self.filter.as_ref().map(|condition| sql!(" FILTER (WHERE {})", condition))
+    }
 }
 
 impl Translator {
@@ -145,6 +152,12 @@ impl Translator {
                 arguments.push(self.expression((**entry).expr.cast())?);
             }
             let parts = self.aggregate_parts(call)?;
+            // DuckDB computes the argument of rows too that the filter leaves out.
+            if let Some(condition) = &parts.filter {
+                for argument in arguments.iter_mut().filter(|argument| argument.risky) {
+                    argument.sql = sql!("CASE WHEN {} THEN {} END", condition, argument.sql);
+                }
+            }
             if parts.distinct && !parts.order.is_empty() && arguments.iter().any(|a| a.risky) {
                 return unsupported(
                     "an ordered aggregate with DISTINCT of an expression that may raise errors",
@@ -185,9 +198,9 @@ impl Translator {
         };
         let value = arguments.first()?;
         let distinct = if parts.distinct { "DISTINCT " } else { "" };
-        let call =
-            |name: &'static str| sql!("{}({}{}){}", name, distinct, value, parts.filter.as_ref());
-        let sum = sql!("CAST({} AS DECIMAL(38,{}))", call("sum"), scale);
+        let call = |name: &'static str| sql!("{}({}{}){}", name, distinct, value, parts.filter());
+        let sum = guarded(call("sum"), value, &parts.filter(), None);
+        let sum = sql!("CAST({} AS DECIMAL(38,{}))", sum, scale);
         let function = sql::word(&quotient::function_name(scale));
         let sql = sql!("{}({}, {})", function, sum, call("count"));
         let result = Decimal { width: MAX_WIDTH, scale: quotient::SCALE };
@@ -221,7 +234,7 @@ impl Translator {
         }
     }
 
-    /// ` FILTER (WHERE …)`.
+    /// The condition of FILTER.
     ///
     /// # Safety
     /// A live condition or NULL.
@@ -230,8 +243,7 @@ impl Translator {
             return Ok(None);
         }
         // SAFETY: by contract.
-        let condition = unsafe { self.expression(condition.cast())? };
-        Ok(Some(sql!(" FILTER (WHERE {})", condition)))
+        Ok(Some(unsafe { self.expression(condition.cast())? }.sql))
     }
 
     /// `percentile_cont(p) WITHIN GROUP (ORDER BY x)` and `percentile_disc`.
@@ -274,6 +286,7 @@ impl Translator {
             let value = self.expression(node)?;
             let filter = self.filter((*call).aggfilter)?;
             let decimal = value.decimal;
+            let filter = filter.map(|condition| sql!(" FILTER (WHERE {})", condition));
             let sql = sql!("{}({}, {}){}", name, value, fraction, filter);
             Ok(Expression { sql, decimal, ..Expression::default() }.with(&[&value]))
         }
@@ -346,7 +359,12 @@ impl Translator {
                         return unsupported("a numeric of unknown precision");
                     }
                     let sql = sql!("{}({}){}", name, Sql::join(texts, ", "), over);
-                    Ok(Expression { sql, decimal, ..Expression::default() }.with(&all))
+                    // The default's zeros are its own.
+                    let variants = [arguments.first(), arguments.get(2)];
+                    let variants: Vec<_> = variants.into_iter().flatten().cloned().collect();
+                    let inexact_scale = decimal.is_some() && Expression::scales_vary(&variants);
+                    let made = Expression { sql, decimal, inexact_scale, ..Expression::default() };
+                    Ok(made.with(&all))
                 }
                 _ => unsupported(format!("window function {signature}")),
             }
@@ -406,8 +424,10 @@ impl Translator {
             };
             let (first, last) =
                 (self.simplified((*clause).startOffset), self.simplified((*clause).endOffset));
+            // DuckDB 1.5.5 adds an offset to the row's number, which overflows.
+            const LARGEST: i64 = 1 << 62;
             let offset = |node: *mut pg_sys::Node| match literal::integer(node) {
-                Some(offset) if offset >= 0 && mode != "RANGE" => Ok(offset),
+                Some(offset) if (0..=LARGEST).contains(&offset) && mode != "RANGE" => Ok(offset),
                 _ => unsupported(format!("a {mode} frame with this offset")),
             };
             let start = if has(pg_sys::FRAMEOPTION_START_UNBOUNDED_PRECEDING) {
@@ -498,6 +518,9 @@ unsafe fn form(
             if !is_plain_type(oid) {
                 return unsupported(format!("array_agg of type {}", catalog::type_name(oid, -1)));
             }
+            if arguments.first().is_some_and(|argument| argument.inexact_scale) {
+                return unsupported("array_agg of a numeric whose digits behind the point vary");
+            }
         }
         return Ok(form);
     }
@@ -530,6 +553,29 @@ unsafe fn form(
     }
 }
 
+/// Sums of fewer digits stay within 38 for ten thousand million rows.
+const SUMMABLE_WIDTH: u8 = 28;
+
+/// A sum of a numeric that is an error, and so PostgreSQL's to compute, where it might need more than
+/// 38 digits: DuckDB 1.5.5 checks each addition of a value, but not that of two threads' sums, which
+/// wraps around 2^127.
+fn guarded(sum: Sql, value: &Expression, filter: &Option<Sql>, over: Option<&Sql>) -> Sql {
+    let Some(decimal) = value.decimal.filter(|decimal| decimal.width > SUMMABLE_WIDTH) else {
+        return sum;
+    };
+    let around = sql!("{}{}", filter.as_ref(), over);
+    let before = sql!(
+        "CASE WHEN CAST(max(abs({})){} AS DOUBLE) * count({}){} >= 1e{} \
+         THEN error('pg_pond 0A000 a sum may need more than 38 digits') ELSE ",
+        value,
+        around,
+        value,
+        around,
+        MAX_WIDTH - decimal.scale
+    );
+    sql!("{}{}{}", before.elided(), sum, sql!(" END").elided())
+}
+
 fn finish(
     form: &Form,
     arguments: &[Expression],
@@ -539,15 +585,19 @@ fn finish(
 ) -> Result<Expression> {
     let inside = if star { sql!("*") } else { Sql::join(arguments, ", ") };
     let distinct = if parts.distinct { "DISTINCT " } else { "" };
-    let Parts { order, filter, .. } = parts;
-    let filter = match filter {
+    let order = &parts.order;
+    let filter = match parts.filter() {
         None if form.looks => Some(sql!(" FILTER (WHERE {} IS NOT NULL)", inside)),
-        filter => filter.clone(),
+        filter => filter,
     };
     // The order matters to some only, and costs.
     let order =
         (form.ordered && !order.is_empty()).then(|| sql!(" ORDER BY {}", Sql::join(order, ", ")));
     let sql = sql!("{}({}{}{}){}{}", form.name, distinct, inside, order, filter, over);
+    let sql = match arguments.first() {
+        Some(argument) if form.name == "sum" => guarded(sql, argument, &filter, over),
+        _ => sql,
+    };
     let sql = match form.cast {
         Some(cast) => sql!("CAST({} AS {})", sql, cast),
         None => sql,

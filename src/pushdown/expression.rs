@@ -39,6 +39,11 @@ impl Decimal {
         if typmod < 4 {
             return None;
         }
+        // numeric.c: the scale is a signed number of eleven bits.
+        let (precision, scale) = ((typmod - 4) >> 16, (((typmod - 4) & 0x7ff) ^ 1024) - 1024);
+        if precision > i32::from(MAX_WIDTH) || !(0..=precision).contains(&scale) {
+            return None;
+        }
         match parameter::duck_type(pg_sys::NUMERICOID, typmod) {
             Ok(duck::LogicalType::Decimal { width, scale }) => Some(Self { width, scale }),
             _ => None,

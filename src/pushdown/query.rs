@@ -799,9 +799,19 @@ impl Translator {
                 return Ok((translated.sql, translated.columns));
             }
             let set = node.cast::<pg_sys::SetOperationStmt>();
+            let types: Vec<_> = nodes::oids((*set).colTypes).collect();
+            for side in [(*set).larg, (*set).rarg] {
+                let level = &self.levels[self.levels.len() - 1];
+                let loses_blanks = column_types(level.query, side)
+                    .into_iter()
+                    .zip(&types)
+                    .any(|(own, common)| own == pg_sys::BPCHAROID && own != *common);
+                if loses_blanks {
+                    return unsupported("a set operation of character with another type");
+                }
+            }
             let (left, columns) = self.set_operation((*set).larg)?;
             let (right, others) = self.set_operation((*set).rarg)?;
-            let types: Vec<_> = nodes::oids((*set).colTypes).collect();
             let collations: Vec<_> = nodes::oids((*set).colCollations).collect();
             let all = (*set).all;
             let mut unified = vec![];
@@ -1134,6 +1144,31 @@ unsafe fn may_lack(query: *mut pg_sys::Query, column: *mut pg_sys::Node) -> bool
             && (*query).setOperations.is_null()
             && (grouped || !(*query).hasAggs && (*query).havingQual.is_null())
             && !pg_sys::contain_volatile_functions(column)
+    }
+}
+
+/// The types of the columns of a part of a set operation, before they are given one type.
+///
+/// # Safety
+/// A live query and a node of its tree of set operations.
+unsafe fn column_types(query: *mut pg_sys::Query, node: *mut pg_sys::Node) -> Vec<pg_sys::Oid> {
+    // SAFETY: by contract; each cast follows the tag.
+    unsafe {
+        if let Some(set) = nodes::cast::<pg_sys::SetOperationStmt>(node, Tag::T_SetOperationStmt) {
+            return nodes::oids((*set).colTypes).collect();
+        }
+        let Some(leaf) = nodes::cast::<pg_sys::RangeTblRef>(node, Tag::T_RangeTblRef) else {
+            return vec![];
+        };
+        let rte =
+            pg_sys::list_nth((*query).rtable, (*leaf).rtindex - 1).cast::<pg_sys::RangeTblEntry>();
+        if (*rte).subquery.is_null() {
+            return vec![];
+        }
+        nodes::items::<pg_sys::TargetEntry>((*(*rte).subquery).targetList)
+            .filter(|entry| !(**entry).resjunk)
+            .map(|entry| pg_sys::exprType((*entry).expr.cast()))
+            .collect()
     }
 }
 

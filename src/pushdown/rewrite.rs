@@ -227,6 +227,7 @@ impl Rewriter {
             let mut targets = vec![];
             let groups = group_keys(query, &translator);
             let grouped = extent != Extent::Joined && groups.is_some();
+            let group_keys = groups.clone().unwrap_or_default();
             let keys = groups.filter(|_| extent == Extent::Joined);
             let distinct = extent == Extent::Whole && !(*query).distinctClause.is_null();
             let filtered = !remaining.is_empty();
@@ -239,6 +240,7 @@ impl Rewriter {
                 extent,
                 keys,
                 grouped,
+                group_keys,
                 distinct,
                 filtered,
                 complete: self.complete,
@@ -459,6 +461,8 @@ struct Splitter<'a> {
     keys: Option<Vec<*mut pg_sys::Node>>,
     /// Whether the part itself groups its rows, and whether it removes duplicates.
     grouped: bool,
+    /// By what the part does.
+    group_keys: Vec<*mut pg_sys::Node>,
     distinct: bool,
     /// PostgreSQL checks conditions on the part's rows.
     filtered: bool,
@@ -502,6 +506,9 @@ impl Splitter<'_> {
             }
             query::check_output(node)?;
             let made = self.translator.attempt(|translator| translator.expression(node))?;
+            if self.grouped && !self.is_grouped(node) {
+                return unsupported("a column that is not grouped by");
+            }
             if made.risky && self.filtered {
                 return unsupported(
                     "an expression that may raise an error, above a condition that stays",
@@ -528,6 +535,38 @@ impl Splitter<'_> {
             let types = [pg_sys::NUMERICOID, pg_sys::INT4OID];
             Ok(built_in("round", &types, pg_sys::NUMERICOID, &[value, scale]))
         }
+    }
+
+    /// Whether a grouping has one value of the expression for each group.
+    ///
+    /// # Safety
+    /// A live expression.
+    unsafe fn is_grouped(&self, node: *mut pg_sys::Node) -> bool {
+        let mut grouped = true;
+        // SAFETY: by contract; each cast follows the tag.
+        unsafe {
+            let _ = nodes::mutate(node, &mut |node, depth| {
+                let is_key = |node: *mut pg_sys::Node| {
+                    let same = |key: &*mut pg_sys::Node| {
+                        pg_sys::equal((*key).cast_const().cast(), node.cast_const().cast())
+                    };
+                    self.group_keys.iter().any(same)
+                };
+                let is_aggregate = matches!((*node).type_, Tag::T_Aggref | Tag::T_GroupingFunc);
+                if depth == 0 && (is_aggregate || is_key(node)) {
+                    return Change::Into(node);
+                }
+                if let Some(var) = nodes::cast::<pg_sys::Var>(node, Tag::T_Var)
+                    && (*var).varlevelsup == depth
+                {
+                    let own = nodes::copy(var);
+                    (*own).varlevelsup = 0;
+                    grouped &= is_key(own.cast());
+                }
+                Change::Descend
+            });
+        }
+        grouped
     }
 
     /// # Safety
@@ -633,13 +672,18 @@ impl Splitter<'_> {
                 let (of_ours, inner) = match tag {
                     Tag::T_Var => ((*node.cast::<pg_sys::Var>()).varlevelsup == depth, true),
                     Tag::T_Aggref => ((*node.cast::<pg_sys::Aggref>()).agglevelsup == depth, true),
+                    Tag::T_GroupingFunc => {
+                        ((*node.cast::<pg_sys::GroupingFunc>()).agglevelsup == depth, true)
+                    }
                     _ => (false, false),
                 };
                 if !inner || !of_ours {
                     return Ok(Change::Descend);
                 }
-                if tag == Tag::T_Aggref {
-                    return unsupported("an aggregate of an outer query");
+                match tag {
+                    Tag::T_Aggref => return unsupported("an aggregate of an outer query"),
+                    Tag::T_GroupingFunc => return unsupported("GROUPING of an outer query"),
+                    _ => {}
                 }
                 let own = nodes::copy(node);
                 (*own.cast::<pg_sys::Var>()).varlevelsup = 0;
@@ -1238,6 +1282,8 @@ unsafe fn finish(
             having,
             (*query).limitCount,
             (*query).limitOffset,
+            // Their offsets may be sub-queries.
+            (*query).windowClause.cast(),
         ];
         for tree in trees {
             links |= nodes::walk(tree, &mut |node| nodes::is_a(node, Tag::T_SubLink));
