@@ -127,10 +127,13 @@ const WRITTEN: &[&str] = &[
     // Texts of CSV and JSON files as declared types, and columns of files of several types.
     "array_slice",
     "constant_or_null",
+    "current_setting",
     "contains",
     "encode",
     "isinf",
     "lower",
+    "make_time",
+    "make_timestamp",
     "regexp_extract",
     "regexp_full_match",
     "regexp_matches",
