@@ -30,6 +30,7 @@ pub mod secret;
 pub mod server;
 pub mod signals;
 mod sockets;
+pub mod sql;
 pub mod statement;
 pub mod stored;
 pub mod transaction;

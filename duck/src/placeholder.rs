@@ -12,6 +12,8 @@ use crate::chunk::StringRef;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::quote::literal;
+use crate::sql;
+use crate::sql::Sql;
 use crate::value::Value;
 
 /// `SubstituteSnapshotPlaceholders` and `SubstituteCatalogPlaceholders` in
@@ -68,6 +70,18 @@ const FUNCTION: &str = "pg_pond_storable";
 #[must_use]
 pub fn guarded(value: &str, name: &str) -> String {
     format!("CASE WHEN {FUNCTION}(CAST({value} AS VARCHAR), {}) THEN {value} END", literal(name))
+}
+
+/// As [`guarded`], of pieces.
+#[must_use]
+pub fn guarded_sql(value: &Sql, name: &str) -> Sql {
+    sql!(
+        "CASE WHEN {}(CAST({} AS VARCHAR), {}) THEN {} END",
+        FUNCTION,
+        value,
+        sql::literal(name),
+        value
+    )
 }
 
 /// As [`guarded`], for an expression that is evaluated once, whatever its type.

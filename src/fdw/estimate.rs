@@ -53,7 +53,7 @@ thread_local! {
 #[must_use]
 pub fn rows(relation: pg_sys::Oid, role: pg_sys::Oid) -> Option<f64> {
     let table = LakeTable::load(relation).ok()?;
-    let call = table.origin.from_item().ok()?;
+    let call = table.origin.from_item().ok()?.executed();
     let known = KNOWN.with_borrow(|known| {
         let found =
             known.get(&relation).filter(|found| found.call == call && found.role == role)?;
@@ -92,7 +92,7 @@ pub fn rows(relation: pg_sys::Oid, role: pg_sys::Oid) -> Option<f64> {
 /// # Errors
 /// DuckDB's.
 pub fn counted_rows(table: &LakeTable, role: pg_sys::Oid) -> Result<f64> {
-    let sql = count(&table.origin.from_item()?);
+    let sql = count(&table.origin.from_item()?.executed());
     let entry = Entry::table(table.server, table.origin.expected()?);
     let rows = session::ask(role, &sql, entry, None)?;
     Ok(rows.and_then(|rows| number(&rows, 0)).unwrap_or(0.0))
@@ -150,7 +150,8 @@ impl Question {
 
     /// DuckLake counts a table's rows without reading its files.
     fn rows_of_lake(&self, relation: &LakeRelation) -> Result<Option<f64>> {
-        Ok(number(&self.ask(&count(&relation.from_item()), relation.expected())?, 0))
+        let sql = count(&relation.from_item().executed());
+        Ok(number(&self.ask(&sql, relation.expected())?, 0))
     }
 
     /// The number of files, and some of them.
@@ -193,7 +194,7 @@ impl Question {
         };
         let Some(bytes) = size(sampled)? else { return Ok(None) };
         let one = Source { paths: sampled[..1].to_vec(), ..source.clone() };
-        let first = one.call(&[])?;
+        let first = one.call(&[])?.executed();
         // The alias is none that a column is likely to have.
         let row = match source.format {
             Format::Csv => "concat_ws(',', *COLUMNS(*))",

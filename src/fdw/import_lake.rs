@@ -215,8 +215,9 @@ pub fn listing(
         table: name.clone(),
         moment: Moment::Newest,
     });
-    let queries =
-        relations.clone().map(|relation| format!("SELECT * FROM {}", relation.from_item()));
+    let queries = relations
+        .clone()
+        .map(|relation| format!("SELECT * FROM {}", relation.from_item().executed()));
     let read =
         Expected { relations: relations.map(|r| r.parts()).collect(), ..Expected::default() };
     let described = session::describe_all(server.oid, queries.collect(), read)?;

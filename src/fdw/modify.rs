@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use duck::{RowChunk, placeholder, quote};
+use duck::{RowChunk, placeholder, quote, sql};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -426,7 +426,7 @@ impl Modification {
             writes_all: plan.columns.iter().copied().eq((1..).take(table.columns.len())),
             columns: plan.columns,
             table,
-            name: relation.name(),
+            name: relation.name().executed(),
             relation,
             role,
             command,
@@ -457,8 +457,8 @@ impl Modification {
 
     /// The statement that takes the rows, given where they come from.
     fn statement(&self) -> RowStatement {
-        let target = self.relation.name();
-        let is_row = table::is_row("target", "\"source\".c0");
+        let target = self.relation.name().executed();
+        let is_row = table::is_row(&sql!("\"target\""), &sql!("\"source\".c0")).executed();
         let columns: Vec<_> = self
             .columns
             .iter()
@@ -840,7 +840,7 @@ unsafe extern "C-unwind" fn truncate(
 fn truncate_one(relation: pg_sys::Oid, _behavior: pg_sys::DropBehavior::Type) -> Result<()> {
     let table = LakeTable::load(relation)?;
     let target = writable(&table)?;
-    let sql = format!("TRUNCATE {}", target.name());
+    let sql = sql!("TRUNCATE {}", target.name()).executed();
     let target = Target {
         role: acl::current_role(),
         server: table.server,

@@ -275,7 +275,7 @@ pub fn describe(origin: &Origin, server: &catalog::Server) -> Result<Vec<duck::C
         Some(source) if source.format == Format::Json => source.call(&[("dateformat", &iso)])?,
         _ => origin.from_item()?,
     };
-    let sql = format!("SELECT * FROM {call}");
+    let sql = format!("SELECT * FROM {}", call.executed());
     let entry = Entry::table(server.oid, origin.expected()?);
     Ok(session::describe(acl::current_role(), &sql, vec![], entry)?.columns)
 }
@@ -329,7 +329,7 @@ pub fn formats(
     }
     let options: Vec<_> =
         source.options.iter().map(|(name, value)| (name.as_str(), value)).collect();
-    let arguments = Reader::arguments(std::slice::from_ref(&path), &options)?;
+    let arguments = Reader::arguments(std::slice::from_ref(&path), &options, &[])?.executed();
     let sql = format!("SELECT DateFormat, TimestampFormat FROM sniff_csv{arguments}");
     let rows = ask(&sql, "sniff_csv", &path)?;
     let found = rows.unwrap_or_default().into_iter().next().unwrap_or_default();

@@ -6,6 +6,8 @@
 //! condition that it cannot cast; then it casts the values. So a condition gets such a companion, which
 //! is true and costs next to nothing: in files of the set's own type, row groups are skipped as before.
 
+use duck::sql;
+use duck::sql::Sql;
 use pgrx::pg_sys;
 
 use super::options::{Format, Source};
@@ -53,8 +55,8 @@ fn may_be_files(source: &Source) -> bool {
 
 /// The companion of a condition on a column. `strict` says that the condition is not true for NULL.
 #[must_use]
-pub fn companion(column: &str, strict: bool) -> String {
+pub fn companion(column: &Sql, strict: bool) -> Sql {
     // Nothing that DuckDB would fold: it does not know that the function is true but for NULL.
-    let test = format!("constant_or_null(true, {column})");
-    if strict { test } else { format!("{test} IS NOT FALSE") }
+    let test = sql!("constant_or_null(true, {})", column);
+    if strict { test } else { sql!("{} IS NOT FALSE", test) }
 }

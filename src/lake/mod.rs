@@ -5,7 +5,6 @@
 //! neither plans nor scans.
 
 pub mod columns;
-pub mod hidden;
 pub mod layout;
 pub mod mixed;
 pub mod options;

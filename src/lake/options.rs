@@ -3,6 +3,7 @@
 use duck::location;
 use duck::policy::{Expected, TableCall};
 use duck::server::ServerSpec;
+use duck::sql::Sql;
 use pgrx::PgSqlErrorCode;
 
 use super::reader::{self, Reader, paths_of};
@@ -166,14 +167,14 @@ impl Source {
         self.options.iter().any(|(name, _)| name == option)
     }
 
-    /// The reader's call, with further options if these are not given.
+    /// The reader's call, with further options if these are not given, which EXPLAIN leaves out.
     ///
     /// # Errors
     /// An option that cannot be written.
-    pub fn call(&self, further: &[(&str, &Constant)]) -> Result<String> {
-        let mut options: Vec<_> = self.options.iter().map(|(n, v)| (n.as_str(), v)).collect();
-        options.extend(further.iter().filter(|(name, _)| !self.has(name)));
-        self.format.reader()?.call(&self.paths, &options)
+    pub fn call(&self, further: &[(&str, &Constant)]) -> Result<Sql> {
+        let options: Vec<_> = self.options.iter().map(|(n, v)| (n.as_str(), v)).collect();
+        let further: Vec<_> = further.iter().filter(|(name, _)| !self.has(name)).copied().collect();
+        self.format.reader()?.call(&self.paths, &options, &further)
     }
 
     /// What the call uses.

@@ -1,7 +1,8 @@
 //! What a foreign table reads: files, or a table of a lake.
 
 use duck::policy::{Expected, RelationName};
-use duck::quote;
+use duck::sql;
+use duck::sql::Sql;
 use pgrx::PgSqlErrorCode;
 
 use super::options::{self, Source};
@@ -69,7 +70,7 @@ impl Origin {
     ///
     /// # Errors
     /// An option that cannot be written.
-    pub fn from_item(&self) -> Result<String> {
+    pub fn from_item(&self) -> Result<Sql> {
         match self {
             Self::Files(source) => source.call(&[]),
             Self::Lake(relation) => Ok(relation.from_item()),
@@ -152,8 +153,8 @@ impl LakeRelation {
 
     /// The name in DuckDB's SQL.
     #[must_use]
-    pub fn name(&self) -> String {
-        self.parts().map(|part| quote::identifier(&part)).join(".")
+    pub fn name(&self) -> Sql {
+        Sql::join(self.parts().map(|part| sql::identifier(&part)), ".")
     }
 
     /// The names of the lake, the schema and the table.
@@ -170,14 +171,14 @@ impl LakeRelation {
 
     /// What stands behind FROM.
     #[must_use]
-    pub fn from_item(&self) -> String {
+    pub fn from_item(&self) -> Sql {
         match &self.moment {
             Moment::Newest => self.name(),
-            Moment::Version(number) => format!("{} AT (VERSION => {number})", self.name()),
-            Moment::Timestamp(moment) => format!(
+            Moment::Version(number) => sql!("{} AT (VERSION => {})", self.name(), *number),
+            Moment::Timestamp(moment) => sql!(
                 "{} AT (TIMESTAMP => CAST({} AS TIMESTAMP WITH TIME ZONE))",
                 self.name(),
-                quote::literal(moment)
+                sql::literal(moment)
             ),
         }
     }

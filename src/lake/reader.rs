@@ -1,7 +1,8 @@
 //! The readers `duckdb.read_parquet` and so on: which options each takes, and the DuckDB SQL that a
 //! call becomes.
 
-use duck::quote;
+use duck::sql;
+use duck::sql::Sql;
 use pgrx::PgSqlErrorCode;
 
 use crate::error::{Error, Result};
@@ -154,25 +155,38 @@ impl Reader {
             }
             named.push((name, value));
         }
-        Ok(format!("SELECT * FROM {}", self.call(&paths_of(path), &named)?))
+        Ok(sql!("SELECT * FROM {}", self.call(&paths_of(path), &named, &[])?).executed())
     }
 
-    /// The call of DuckDB's function.
-    pub fn call(&self, paths: &[String], options: &[(&str, &Constant)]) -> Result<String> {
-        Ok(format!("{}{}", self.name, Self::arguments(paths, options)?))
+    /// The call of DuckDB's function; EXPLAIN leaves the `elided` options out.
+    pub fn call(
+        &self,
+        paths: &[String],
+        options: &[(&str, &Constant)],
+        elided: &[(&str, &Constant)],
+    ) -> Result<Sql> {
+        Ok(sql!("{}{}", self.name, Self::arguments(paths, options, elided)?))
     }
 
     /// What a call has in its parentheses, and these.
-    pub fn arguments(paths: &[String], options: &[(&str, &Constant)]) -> Result<String> {
-        let paths: Vec<_> = paths.iter().map(|path| quote::literal(path)).collect();
-        let mut arguments = vec![match paths.as_slice() {
+    pub fn arguments(
+        paths: &[String],
+        options: &[(&str, &Constant)],
+        elided: &[(&str, &Constant)],
+    ) -> Result<Sql> {
+        let paths: Vec<_> = paths.iter().map(|path| sql::literal(path)).collect();
+        let paths = match paths.as_slice() {
             [one] => one.clone(),
-            several => format!("[{}]", several.join(", ")),
-        }];
-        for (name, value) in options.iter().filter(|(_, value)| **value != Constant::Null) {
-            arguments.push(format!("{name} = {}", option_value(name, value)?));
+            several => sql!("[{}]", Sql::join(several, ", ")),
+        };
+        let mut arguments = paths;
+        for (given, shown) in [(options, true), (elided, false)] {
+            for (name, value) in given.iter().filter(|(_, value)| **value != Constant::Null) {
+                let argument = sql!(", {} = {}", sql::word(name), option_value(name, value)?);
+                arguments.push(&if shown { argument } else { argument.elided() });
+            }
         }
-        Ok(format!("({})", arguments.join(", ")))
+        Ok(sql!("({})", arguments))
     }
 
     /// An option's value from the text in which a foreign table's catalog entry keeps it.
@@ -276,39 +290,37 @@ const JSON_OPTIONS: &[&str] = &["columns", "types", "hive_types"];
 
 const JSON_HINT: &str = "For example '{\"id\": \"BIGINT\", \"day\": \"DATE\"}'.";
 
-fn option_value(name: &str, value: &Constant) -> Result<String> {
+fn option_value(name: &str, value: &Constant) -> Result<Sql> {
     Ok(match value {
-        Constant::Null => "NULL".into(),
-        Constant::Boolean(value) => value.to_string(),
-        Constant::Number(digits) => digits.clone(),
+        Constant::Null => sql!("NULL"),
+        Constant::Boolean(true) => sql!("true"),
+        Constant::Boolean(false) => sql!("false"),
+        Constant::Number(digits) => sql::number(digits).unwrap_or_else(|| sql::literal(digits)),
         Constant::Text(text) if JSON_OPTIONS.contains(&name) => struct_literal(name, text)?,
         Constant::Text(text) => text_value(text),
         Constant::List(values) => {
             let values: Vec<_> =
                 values.iter().map(|value| option_value("", value)).collect::<Result<_>>()?;
-            format!("[{}]", values.join(", "))
+            sql!("[{}]", Sql::join(values, ", "))
         }
     })
 }
 
-/// A literal; control characters, such as a delimiter may be, as calls of `chr`, since our SQL marks
-/// its hidden parts by two of them.
-fn text_value(text: &str) -> String {
+/// A literal; control characters, such as a delimiter may be, as calls of `chr`, so that EXPLAIN shows
+/// them.
+fn text_value(text: &str) -> Sql {
     if !text.chars().any(char::is_control) {
-        return quote::literal(text);
+        return sql::literal(text);
     }
-    let parts: Vec<_> = text
-        .chars()
-        .map(|character| match character.is_control() {
-            true => format!("chr({})", u32::from(character)),
-            false => quote::literal(&character.to_string()),
-        })
-        .collect();
-    format!("concat({})", parts.join(", "))
+    let parts = text.chars().map(|character| match character.is_control() {
+        true => sql!("chr({})", u64::from(character)),
+        false => sql::literal(&character.to_string()),
+    });
+    sql!("concat({})", Sql::join(parts, ", "))
 }
 
 /// `{"a": "INTEGER"}` as DuckDB's `{'a': 'INTEGER'}`; an array of texts stays a list.
-fn struct_literal(name: &str, json: &str) -> Result<String> {
+fn struct_literal(name: &str, json: &str) -> Result<Sql> {
     let bad = || {
         Error::new(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -322,17 +334,20 @@ fn struct_literal(name: &str, json: &str) -> Result<String> {
                 .iter()
                 .map(|(key, value)| {
                     let value = value.as_str().ok_or_else(bad)?;
-                    Ok(format!("{}: {}", quote::literal(key), quote::literal(value)))
+                    Ok(sql!("{}: {}", sql::literal(key), sql::literal(value)))
                 })
                 .collect::<Result<_>>()?;
-            Ok(format!("{{{}}}", fields.join(", ")))
+            let mut made = Sql::of("{", &[]);
+            made.push(&Sql::join(fields, ", "));
+            made.push(&"}");
+            Ok(made)
         }
         serde_json::Value::Array(values) => {
             let values: Vec<_> = values
                 .iter()
-                .map(|value| value.as_str().map(quote::literal).ok_or_else(bad))
+                .map(|value| value.as_str().map(sql::literal).ok_or_else(bad))
                 .collect::<Result<_>>()?;
-            Ok(format!("[{}]", values.join(", ")))
+            Ok(sql!("[{}]", Sql::join(values, ", ")))
         }
         _ => Err(bad()),
     }

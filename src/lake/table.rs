@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use duck::server::ServerSpec;
-use duck::{Column, LogicalType, quote, stored};
+use duck::sql::Sql;
+use duck::{Column, LogicalType, sql, stored};
 use pgrx::pg_sys::NodeTag as Tag;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::hidden::{executed, hidden, is_plain};
 use super::options::{Format, Source};
 use super::origin::Origin;
 use super::text;
@@ -28,14 +28,24 @@ pub const ROW_COLUMN: &str = "pg_pond row";
 #[expect(clippy::cast_possible_truncation, reason = "a small negative number")]
 pub const ROW_NUMBER: i16 = pg_sys::SelfItemPointerAttributeNumber as i16;
 
+/// What stands behind SELECT. A row count needs rows, and a row needs a column.
+#[must_use]
+pub fn select_list(items: Vec<Sql>) -> Sql {
+    if items.is_empty() { sql!("1") } else { Sql::join(items, ", ") }
+}
+
 /// Whether the row of the relation called `alias` is the one that the text `row` means. The text is
 /// taken apart rather than made for each row of the relation.
 #[must_use]
-pub fn is_row(alias: &str, row: &str) -> String {
-    let alias = quote::identifier(alias);
-    format!(
-        "{alias}.file_row_number = CAST(split_part({row}, ' ', 1) AS BIGINT) \
-         AND {alias}.filename = substr({row}, strpos({row}, ' ') + 1)"
+pub fn is_row(alias: &Sql, row: &Sql) -> Sql {
+    sql!(
+        "{}.file_row_number = CAST(split_part({}, ' ', 1) AS BIGINT) \
+         AND {}.filename = substr({}, strpos({}, ' ') + 1)",
+        alias,
+        row,
+        alias,
+        row,
+        row
     )
 }
 
@@ -89,8 +99,6 @@ impl LakeTable {
                     if clashes { format!("column {number}") } else { attribute.name.clone() };
                 let named = attribute.options.iter().find(|(name, _)| name == "column_name");
                 let file_name = named.map_or(&attribute.name, |(_, name)| name).clone();
-                // Its name would be taken for a mark.
-                let alias = if is_plain(&alias) { alias } else { format!("column {number}") };
                 LakeColumn { attribute, file_name, alias }
             });
             columns.push(column);
@@ -109,25 +117,18 @@ impl LakeTable {
     ///
     /// # Errors
     /// 0A000 for a column type that DuckDB has nothing for.
-    pub fn select(&self, numbers: &[i16]) -> Result<String> {
+    pub fn select(&self, numbers: &[i16]) -> Result<Sql> {
         let mut items = vec![];
         for column in numbers.iter().filter_map(|number| self.column(*number)) {
-            if !is_plain(&column.file_name) {
-                return Err(Error::not_supported("a name holds a control character"));
-            }
-            let name = quote::identifier(&column.file_name);
-            let alias = quote::identifier(&column.alias);
-            let alias = format!(" AS {alias}");
-            let alias = if column.alias == column.file_name { hidden(&alias) } else { alias };
-            items.push(format!("{}{alias}", self.held_to_type(column, &name)?));
+            let alias = sql!(" AS {}", sql::identifier(&column.alias));
+            let alias = if column.alias == column.file_name { alias.elided() } else { alias };
+            items.push(sql!("{}{}", self.column_sql(column)?, alias));
         }
         if numbers.contains(&ROW_NUMBER) && self.origin.lake().is_some() {
-            let name = quote::identifier(ROW_COLUMN);
-            items.push(format!("concat(file_row_number, ' ', filename) AS {name}"));
+            let name = sql::identifier(ROW_COLUMN);
+            items.push(sql!("concat(file_row_number, ' ', filename) AS {}", name));
         }
-        // A row count needs rows, and a row needs a column.
-        let items = if items.is_empty() { "1".to_owned() } else { items.join(", ") };
-        Ok(format!("SELECT {items} FROM {}", self.call(numbers)?))
+        Ok(sql!("SELECT {} FROM {}", select_list(items), self.call(numbers)?))
     }
 
     fn reads_floats(&self, numbers: &[i16]) -> bool {
@@ -139,20 +140,18 @@ impl LakeTable {
 
     /// The reader's call. Formats without types of their own are told the table's, where it is
     /// certain which columns are in the files: folders such as `day=2020-01-01` may add some.
-    fn call(&self, numbers: &[i16]) -> Result<String> {
+    fn call(&self, numbers: &[i16]) -> Result<Sql> {
         let source = match &self.origin {
             Origin::Files(source) => source,
             Origin::Lake(relation) => return Ok(relation.from_item()),
         };
-        let shown = source.call(&[])?;
         if source.format == Format::Parquet && self.reads_floats(numbers) {
             // Other writers leave NaN out of a column's statistics; PostgreSQL's NaN is the greatest
             // number.
-            let head = shown.strip_suffix(')').unwrap_or(&shown);
-            return Ok(format!("{head}{})", hidden(", can_have_nan = true")));
+            return source.call(&[("can_have_nan", &Constant::Boolean(true))]);
         }
         if !self.reads_texts(source) {
-            return Ok(shown);
+            return source.call(&[]);
         }
         // Rows are lost where DuckDB begins at the line from which a file looks like a table of other
         // columns (1.5.5). It does not where it has to find a column; a mere count takes the first.
@@ -161,21 +160,12 @@ impl LakeTable {
         let first = first.map(|column| column.attribute.number);
         let none = source.format == Format::Csv && !numbers.iter().any(|number| *number > 0);
         let numbers = if none { first.as_slice() } else { numbers };
-        let types = self.declared_types(source, numbers);
-        let further = match (source.format, &types) {
-            (Format::Csv, Some((types, _))) => ("types", types),
+        match (source.format, self.declared_types(source, numbers)) {
+            (Format::Csv, Some((types, _))) => source.call(&[("types", &types)]),
             // Here a type for one column leaves out all others that have none.
-            (Format::Json, Some((types, true))) => ("columns", types),
-            _ => return Ok(shown),
-        };
-        let full = source.call(&[further])?;
-        // The common head is shown, the types are not.
-        let head = shown.strip_suffix(')').unwrap_or(&shown);
-        let tail = full.strip_prefix(head).and_then(|rest| rest.strip_suffix(')'));
-        Ok(match tail {
-            Some(tail) => format!("{head}{})", hidden(tail)),
-            None => full,
-        })
+            (Format::Json, Some((types, true))) => source.call(&[("columns", &types)]),
+            _ => source.call(&[]),
+        }
     }
 
     /// The DuckDB types by which the columns with these numbers are read from files without types,
@@ -203,24 +193,22 @@ impl LakeTable {
     /// # Errors
     /// An option that cannot be written.
     pub fn all_columns(&self, as_declared: bool) -> Result<String> {
-        let columns = self.columns.iter().flatten();
-        let numbers: Vec<_> = columns.map(|column| column.attribute.number).collect();
-        let call = if as_declared { self.call(&numbers)? } else { self.origin.from_item()? };
-        Ok(format!("SELECT * FROM {}", executed(&call)))
+        let call =
+            if as_declared { self.call(&self.numbers())? } else { self.origin.from_item()? };
+        Ok(sql!("SELECT * FROM {}", call).executed())
     }
 
-    /// The columns' names in the files, quoted.
+    /// The numbers of all columns.
     #[must_use]
-    pub fn names(&self) -> String {
-        let columns = self.columns.iter().flatten();
-        columns.map(|column| quote::identifier(&column.file_name)).collect::<Vec<_>>().join(", ")
+    pub fn numbers(&self) -> Vec<i16> {
+        self.columns.iter().flatten().map(|column| column.attribute.number).collect()
     }
 
-    /// The first column that `sql` uses and that is not as the table says, given the columns that
-    /// the files have: 42703 or, if `types` count, 42804.
+    /// The first of the columns with these numbers that is not as the table says, given the columns
+    /// that the files have: 42703 or, if `types` count, 42804.
     #[must_use]
-    pub fn difference(&self, found: &[Column], sql: &str, types: bool) -> Option<Error> {
-        let used = |column: &&LakeColumn| sql.contains(&quote::identifier(&column.file_name));
+    pub fn difference(&self, found: &[Column], numbers: &[i16], types: bool) -> Option<Error> {
+        let used = |column: &&LakeColumn| numbers.contains(&column.attribute.number);
         self.columns.iter().flatten().filter(used).find_map(|column| {
             let name = &column.attribute.name;
             let in_files = found.iter().find(|c| c.name.eq_ignore_ascii_case(&column.file_name));
@@ -301,11 +289,8 @@ impl LakeTable {
     ///
     /// # Errors
     /// 0A000 for a column type that DuckDB has nothing for.
-    pub fn column_sql(&self, column: &LakeColumn) -> Result<String> {
-        self.held_to_type(column, &quote::identifier(&column.file_name))
-    }
-
-    fn held_to_type(&self, column: &LakeColumn, name: &str) -> Result<String> {
+    pub fn column_sql(&self, column: &LakeColumn) -> Result<Sql> {
+        let name = sql::identifier(&column.file_name);
         let attribute = &column.attribute;
         let (oid, typmod) = base_type(attribute.type_oid, attribute.typmod);
         if !fits_decimal(oid, typmod) {
@@ -320,13 +305,10 @@ impl LakeTable {
         }
         if let Some(source) = self.origin.files()
             && !(source.has("filename") && column.file_name.eq_ignore_ascii_case("filename"))
-            && let Some((before, after)) = self.parsed(column, source, name)
+            && let Some((before, after)) = self.parsed(column, source, &name)
         {
-            if !is_plain(name) {
-                return Err(Error::not_supported("a name holds a control character"));
-            }
             let (before, after) = rounded(oid, typmod, before, after);
-            return Ok(format!("{}{name}{}", hidden(&before), hidden(&after)));
+            return Ok(within(before, &name, after));
         }
         let Some(check) = Check::of(oid, typmod) else {
             parameter::duck_type(attribute.type_oid, attribute.typmod).map_err(|_| {
@@ -338,20 +320,17 @@ impl LakeTable {
                     catalog::type_name(attribute.type_oid, attribute.typmod)
                 ))
             })?;
-            return Ok(name.to_owned());
+            return Ok(name);
         };
-        let message = format!("pg_pond 42804 {}", self.mismatch(column));
-        if !is_plain(&message) || !is_plain(name) {
-            return Err(Error::not_supported("a name holds a control character"));
-        }
-        let (before, after) = check.around(name, &message);
+        let (before, after) =
+            check.around(&name, &format!("pg_pond 42804 {}", self.mismatch(column)));
         let (mut before, mut after) = rounded(oid, typmod, before, after);
         if self.has_loose_statistics(oid) {
             // What is behind a function, DuckLake does not look for in its statistics.
-            before.insert_str(0, "least(");
-            after.push(')');
+            before = sql!("least({}", before);
+            after.push(&")");
         }
-        Ok(format!("{}{name}{}", hidden(&before), hidden(&after)))
+        Ok(within(before, &name, after))
     }
 }
 
@@ -362,9 +341,14 @@ pub fn has_precision(oid: pg_sys::Oid) -> bool {
         .contains(&oid)
 }
 
+/// A column within what makes its value, which EXPLAIN leaves out.
+fn within(before: Sql, name: &Sql, after: Sql) -> Sql {
+    sql!("{}{}{}", before.elided(), name, after.elided())
+}
+
 /// What stands before and behind a column of such a type, with its values rounded as PostgreSQL
 /// rounds them: halves away from zero, which is the year 2000.
-fn rounded(oid: pg_sys::Oid, typmod: i32, before: String, after: String) -> (String, String) {
+fn rounded(oid: pg_sys::Oid, typmod: i32, before: Sql, after: Sql) -> (Sql, Sql) {
     const YEAR_2000: i64 = 946_684_800_000_000;
     let Some(scale) = u32::try_from(typmod)
         .ok()
@@ -374,29 +358,39 @@ fn rounded(oid: pg_sys::Oid, typmod: i32, before: String, after: String) -> (Str
         return (before, after);
     };
     let half = scale / 2;
-    let moment = |make: &str| {
-        let since = format!("(epoch_us(v) - {YEAR_2000})");
-        format!(
-            "CASE WHEN v IS NULL OR NOT isfinite(v) THEN v ELSE {make}({YEAR_2000} + \
-             sign({since}) * ((abs({since}) + {half}) // {scale} * {scale})) END"
+    let moment = |make: &'static str| {
+        let since = sql!("(epoch_us(v) - {})", YEAR_2000);
+        sql!(
+            "CASE WHEN v IS NULL OR NOT isfinite(v) THEN v ELSE {}({} + \
+             sign({}) * ((abs({}) + {}) // {} * {})) END",
+            make,
+            YEAR_2000,
+            since,
+            since,
+            half,
+            scale,
+            scale
         )
     };
-    let sum = format!("((epoch_us(v) + {half}) // {scale} * {scale})");
-    let time = format!(
-        "CASE WHEN {sum} = 86400000000 THEN TIME '24:00:00' \
-         ELSE CAST(TIME '00:00:00' + to_microseconds({sum}) AS TIME) END"
+    let sum = sql!("((epoch_us(v) + {}) // {} * {})", half, scale, scale);
+    let time = sql!(
+        "CASE WHEN {} = 86400000000 THEN TIME '24:00:00' \
+         ELSE CAST(TIME '00:00:00' + to_microseconds({}) AS TIME) END",
+        sum,
+        sum
     );
     let value = match oid {
         pg_sys::TIMESTAMPOID => moment("make_timestamp"),
         pg_sys::TIMESTAMPTZOID => moment("make_timestamptz"),
         pg_sys::TIMEOID => time,
         // What DuckDB writes for one, with its time rounded.
-        _ => format!(
-            "CAST(list_transform([CAST(v AS TIME)], lambda v: {time})[1] || \
-             regexp_extract(CAST(v AS VARCHAR), '[-+].*$') AS TIME WITH TIME ZONE)"
+        _ => sql!(
+            "CAST(list_transform([CAST(v AS TIME)], lambda v: {})[1] || \
+             regexp_extract(CAST(v AS VARCHAR), '[-+].*$') AS TIME WITH TIME ZONE)",
+            time
         ),
     };
-    (format!("list_transform([{before}"), format!("{after}], lambda v: {value})[1]"))
+    (sql!("list_transform([{}", before), sql!("{}], lambda v: {})[1]", after, value))
 }
 
 /// Looks at the columns that a lake's table has before it is written to.
@@ -423,8 +417,8 @@ impl LakeTable {
         if written.is_empty() {
             return None;
         }
-        let items: Vec<_> = written.iter().map(|(name, ..)| quote::identifier(name)).collect();
-        let sql = format!("SELECT {} FROM {}", items.join(", "), relation.name());
+        let items = written.iter().map(|(name, ..)| sql::identifier(name)).collect();
+        let sql = sql!("SELECT {} FROM {}", select_list(items), relation.name()).executed();
         let check = move |found: &[Column]| {
             for ((_, (oid, typmod), mismatch), column) in written.iter().zip(found) {
                 if !column.logical_type.is_exact_in_files() {
@@ -484,10 +478,9 @@ impl LakeTable {
                 return None;
             }
             types.push(parameter::duck_type(oid, typmod).ok()?);
-            items.push(quote::identifier(&column.file_name));
+            items.push(sql::identifier(&column.file_name));
         }
-        let items = if items.is_empty() { "1".to_owned() } else { items.join(", ") };
-        let sql = format!("SELECT {items} FROM {}", relation.name());
+        let sql = sql!("SELECT {} FROM {}", select_list(items), relation.name()).executed();
         let check = move |found: &[Column]| {
             let same = types.iter().zip(found).all(|(own, column)| *own == column.logical_type);
             let other = || duck::Error::new(duck::ErrorKind::ColumnMismatch, "another type");
@@ -536,18 +529,15 @@ fn rounds(oid: pg_sys::Oid, typmod: i32, column: &LogicalType) -> bool {
 ///
 /// # Errors
 /// 0A000 for a type that DuckDB has nothing for.
-pub fn held_to_type(name: &str, oid: pg_sys::Oid, typmod: i32, what: &str) -> Result<String> {
+pub fn held_to_type(name: &Sql, oid: pg_sys::Oid, typmod: i32, what: &str) -> Result<Sql> {
     let Some(check) = Check::of(oid, typmod) else {
         parameter::duck_type(oid, typmod)?;
-        return Ok(name.to_owned());
+        return Ok(name.clone());
     };
     let planned = catalog::type_name(oid, typmod);
     let message = format!("pg_pond 42804 {what} was planned as {planned}, but is now ");
-    if !is_plain(&message) {
-        return Err(Error::not_supported("a name holds a control character"));
-    }
     let (before, after) = check.around(name, &message);
-    Ok(format!("{}{name}{}", hidden(&before), hidden(&after)))
+    Ok(within(before, name, after))
 }
 
 /// Whether DuckDB may find columns in the names of folders.
@@ -594,7 +584,7 @@ impl LakeTable {
     /// The DuckDB type by which files without types are read; `None` for types that only the
     /// values decide.
     fn read_type(&self, column: &LakeColumn, source: &Source) -> Option<String> {
-        if self.parsed(column, source, "").is_some() {
+        if self.parsed(column, source, &Sql::new()).is_some() {
             return Some("VARCHAR".into());
         }
         let (oid, typmod) = base_type(column.attribute.type_oid, column.attribute.typmod);
@@ -602,7 +592,7 @@ impl LakeTable {
             return Some("BLOB".into());
         }
         if let Some(check) = Check::of(oid, typmod) {
-            return check.cast;
+            return check.cast.map(|cast| cast.executed());
         }
         match parameter::duck_type(oid, typmod) {
             Ok(duck @ (LogicalType::List(_) | LogicalType::Json)) => Some(duck.to_string()),
@@ -641,7 +631,7 @@ impl LakeTable {
 
     /// What stands before and behind the column's `name` where the reader gives it as text; `None` where the reader
     /// itself makes the value: of types that only it knows, and by options that say how.
-    fn parsed(&self, column: &LakeColumn, source: &Source, name: &str) -> Option<(String, String)> {
+    fn parsed(&self, column: &LakeColumn, source: &Source, name: &Sql) -> Option<(Sql, Sql)> {
         let (oid, typmod) = base_type(column.attribute.type_oid, column.attribute.typmod);
         let told = |options: &[&str]| options.iter().any(|option| source.has(option));
         let by_option = match oid {
@@ -663,7 +653,11 @@ impl LakeTable {
 
     /// Whether the column takes values of a type that a file has.
     fn takes(&self, column: &LakeColumn, found: &LogicalType) -> bool {
-        if self.origin.files().is_some_and(|source| self.parsed(column, source, "").is_some()) {
+        if self
+            .origin
+            .files()
+            .is_some_and(|source| self.parsed(column, source, &Sql::new()).is_some())
+        {
             return *found == LogicalType::Varchar;
         }
         let (oid, typmod) = base_type(column.attribute.type_oid, column.attribute.typmod);
@@ -699,7 +693,7 @@ struct Check {
     /// Patterns of such names.
     like: Vec<String>,
     /// The type that the column has in our SQL; `None` for what the file's own type decides.
-    cast: Option<String>,
+    cast: Option<Sql>,
     /// A char(n) is padded to its length.
     padded: Option<i32>,
     /// Names of types whose values the cast may round: taken where casting back gives the same.
@@ -725,11 +719,11 @@ const NULL: &str = "\"NULL\"";
 impl Check {
     /// `None` for types whose values pass as they are: arrays, jsonb.
     fn of(type_oid: pg_sys::Oid, typmod: i32) -> Option<Self> {
-        let exact = |exact: &[&'static str], cast: &str| {
+        let exact = |exact: &[&'static str], cast: &'static str| {
             Some(Self {
                 exact: exact.to_vec(),
                 like: vec![],
-                cast: Some(cast.into()),
+                cast: Some(Sql::of(cast, &[])),
                 padded: None,
                 if_equal: vec![],
             })
@@ -753,7 +747,7 @@ impl Check {
             pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID => Some(Self {
                 exact: vec!["VARCHAR", "JSON"],
                 like: vec!["ENUM(%".into()],
-                cast: Some("VARCHAR".into()),
+                cast: Some(sql!("VARCHAR")),
                 padded: (type_oid == pg_sys::BPCHAROID && typmod > 4).then_some(typmod - 4),
                 if_equal: vec![],
             }),
@@ -782,7 +776,7 @@ impl Check {
             _ if types::is_enum(type_oid) => Some(Self {
                 exact: vec!["VARCHAR"],
                 like: vec!["ENUM(%".into()],
-                cast: Some("VARCHAR".into()),
+                cast: Some(sql!("VARCHAR")),
                 padded: None,
                 if_equal: vec![],
             }),
@@ -809,7 +803,7 @@ impl Check {
             Ok(LogicalType::Decimal { width, scale }) if typmod != -1 => Self {
                 exact: INTEGERS.to_vec(),
                 like: (0..=scale).map(|scale| format!("DECIMAL(%,{scale})")).collect(),
-                cast: Some(format!("DECIMAL({width},{scale})")),
+                cast: Some(sql!("DECIMAL({},{})", width, scale)),
                 padded: None,
                 if_equal: vec!["DOUBLE"],
             },
@@ -823,44 +817,55 @@ impl Check {
         }
     }
 
-    /// What stands before and behind the column's name.
-    fn around(&self, name: &str, message: &str) -> (String, String) {
+    /// What stands before and behind the column of this name.
+    fn around(&self, name: &Sql, message: &str) -> (Sql, Sql) {
         let names = self.exact.iter().copied().chain([NULL]);
-        let names: Vec<_> = names.map(quote::literal).collect();
-        let mut tests = vec![format!("typeof({name}) IN ({})", names.join(", "))];
-        let likes = self.like.iter().map(|l| format!("typeof({name}) LIKE {}", quote::literal(l)));
-        tests.extend(likes);
-        let message = quote::literal(message);
-        let mut before = format!("CASE WHEN {} THEN ", tests.join(" OR "));
-        let mut after = String::new();
+        let names = Sql::join(names.map(sql::literal), ", ");
+        let mut tests = vec![sql!("typeof({}) IN ({})", name, names)];
+        let likes = self.like.iter();
+        tests.extend(likes.map(|like| sql!("typeof({}) LIKE {}", name, sql::literal(like))));
+        let mut before = sql!("CASE WHEN {} THEN ", Sql::join(tests, " OR "));
+        let mut after = Sql::new();
         if let Some(cast) = self.cast.as_ref().filter(|_| !self.if_equal.is_empty()) {
-            let types: Vec<_> = self.if_equal.iter().map(|name| quote::literal(name)).collect();
-            let of = |wider: &str| {
-                format!(
-                    "TRY_CAST(TRY_CAST({name} AS {cast}) AS {wider}) \
-                     IS NOT DISTINCT FROM TRY_CAST({name} AS {wider})"
-                )
-            };
-            let same = if cast == "DOUBLE" { of("HUGEINT") } else { of("DOUBLE") };
-            let range = quote::literal(&format!(
-                "pg_pond 22003 a value cannot be held exactly by type {cast}: "
-            ));
-            after.push_str(&format!(
-                " WHEN typeof({name}) IN ({}) THEN CASE WHEN {same} THEN {name} \
-                 ELSE error({range} || {name}) END",
-                types.join(", ")
+            let types = Sql::join(self.if_equal.iter().map(|name| sql::literal(name)), ", ");
+            let wider = if *cast == sql!("DOUBLE") { "HUGEINT" } else { "DOUBLE" };
+            let same = sql!(
+                "TRY_CAST(TRY_CAST({} AS {}) AS {}) IS NOT DISTINCT FROM TRY_CAST({} AS {})",
+                name,
+                cast,
+                wider,
+                name,
+                wider
+            );
+            let range = format!(
+                "pg_pond 22003 a value cannot be held exactly by type {}: ",
+                cast.executed()
+            );
+            after.push(&sql!(
+                " WHEN typeof({}) IN ({}) THEN CASE WHEN {} THEN {} ELSE error({} || {}) END",
+                name,
+                types,
+                same,
+                name,
+                sql::literal(&range),
+                name
             ));
         }
-        after.push_str(&format!(" ELSE error({message} || typeof({name})) END"));
+        after.push(&sql!(" ELSE error({} || typeof({})) END", sql::literal(message), name));
         if let Some(cast) = &self.cast {
-            before = format!("CAST({before}");
-            after = format!("{after} AS {cast})");
+            before = sql!("CAST({}", before);
+            after = sql!("{} AS {})", after, cast);
         }
         if let Some(length) = self.padded {
-            before = format!(
-                "CASE WHEN length({name}) < {length} THEN rpad({name}, {length}, ' ') ELSE {before}"
+            before = sql!(
+                "CASE WHEN length({}) < {} THEN rpad({}, {}, ' ') ELSE {}",
+                name,
+                length,
+                name,
+                length,
+                before
             );
-            after.push_str(" END");
+            after.push(&" END");
         }
         (before, after)
     }

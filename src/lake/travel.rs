@@ -6,12 +6,13 @@
 //! view, or whoever writes the stored form himself, gets at nothing else of the lake.
 
 use duck::policy::{Expected, TableCall};
-use duck::{Column, quote};
+use duck::sql::Sql;
+use duck::{Column, sql};
 use pgrx::{PgSqlErrorCode, pg_sys};
 use serde::{Deserialize, Serialize};
 
 use super::origin::{LakeRelation, Moment};
-use super::table::{LakeColumn, LakeTable};
+use super::table::{self, LakeColumn, LakeTable};
 use crate::error::{Error, Result};
 use crate::pg::row_type::RowColumn;
 use crate::pg::{acl, catalog, input};
@@ -44,7 +45,7 @@ const OF_CHANGES: [(&str, pg_sys::Oid); 3] = [
 /// A foreign table with what is looked at.
 pub struct Past {
     pub table: LakeTable,
-    from_item: String,
+    from_item: Sql,
     expected: Expected,
     has_changes: bool,
 }
@@ -106,17 +107,19 @@ impl Travel {
             .detail("Its options say which."));
         }
         let from_item = match self.period {
-            Period::Version(number) => format!("{} AT (VERSION => {number})", relation.name()),
-            Period::Timestamp(moment) => format!(
+            Period::Version(number) => sql!("{} AT (VERSION => {})", relation.name(), number),
+            Period::Timestamp(moment) => sql!(
                 "{} AT (TIMESTAMP => make_timestamptz({}))",
                 relation.name(),
                 since_1970(moment)?
             ),
-            Period::Changes(from, to) => format!(
-                "ducklake_table_changes({}, {}, {}, {from}, {to})",
-                quote::literal(&relation.lake),
-                quote::literal(&relation.schema),
-                quote::literal(&relation.table)
+            Period::Changes(from, to) => sql!(
+                "ducklake_table_changes({}, {}, {}, {}, {})",
+                sql::literal(&relation.lake),
+                sql::literal(&relation.schema),
+                sql::literal(&relation.table),
+                from,
+                to
             ),
         };
         let has_changes = matches!(self.period, Period::Changes(..));
@@ -146,7 +149,7 @@ impl Past {
     /// A query of all columns as the lake had them.
     #[must_use]
     pub fn all_columns(&self) -> String {
-        format!("SELECT * FROM {}", self.from_item)
+        sql!("SELECT * FROM {}", self.from_item).executed()
     }
 
     /// The columns of the foreign table that the lake's table had, after those of a change.
@@ -201,15 +204,14 @@ impl Past {
         if self.has_changes { &OF_CHANGES } else { &[] }
     }
 
-    /// The query of the columns with these names, each held to the type that the table declares; its
-    /// hidden parts are marked.
+    /// The query of the columns with these names, each held to the type that the table declares.
     ///
     /// # Errors
     /// 42703 for a name that is none of them; 0A000 for a type that DuckDB has nothing for.
-    pub fn select(&self, names: &[String]) -> Result<String> {
+    pub fn select(&self, names: &[String]) -> Result<Sql> {
         let mut items = vec![];
         for name in names {
-            let quoted = quote::identifier(name);
+            let quoted = sql::identifier(name);
             if self.of_changes().iter().any(|(own, _)| own == name) {
                 items.push(quoted);
                 continue;
@@ -224,9 +226,8 @@ impl Past {
                     ),
                 ));
             };
-            items.push(format!("{} AS {quoted}", self.table.column_sql(column)?));
+            items.push(sql!("{} AS {}", self.table.column_sql(column)?, quoted));
         }
-        let items = if items.is_empty() { "1".to_owned() } else { items.join(", ") };
-        Ok(format!("SELECT {items} FROM {}", self.from_item))
+        Ok(sql!("SELECT {} FROM {}", table::select_list(items), self.from_item))
     }
 }

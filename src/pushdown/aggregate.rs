@@ -1,6 +1,7 @@
 //! Aggregates and window functions.
 
-use duck::quotient;
+use duck::sql::Sql;
+use duck::{quotient, sql};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
@@ -10,7 +11,7 @@ use super::expression::{
 };
 use super::functions;
 use super::literal;
-use super::translator::{Kept, Result, Translator, kept};
+use super::translator::{Result, Translator, Unsupported, unsupported};
 use crate::guc;
 use crate::pg::{catalog, nodes};
 
@@ -115,8 +116,15 @@ pub const SIGNATURES: &[&str] = &[
 /// The call of an aggregate without what stands around it.
 struct Parts {
     distinct: bool,
-    order: String,
-    filter: String,
+    order: Vec<Sql>,
+    /// The condition of FILTER.
+    filter: Option<Sql>,
+}
+
+impl Parts {
+    fn filter(&self) -> Option<Sql> {
+        self.filter.as_ref().map(|condition| sql!(" FILTER (WHERE {})", condition))
+    }
 }
 
 impl Translator {
@@ -126,7 +134,7 @@ impl Translator {
         // SAFETY: by contract.
         unsafe {
             if (*call).agglevelsup != 0 {
-                return kept("an aggregate of an outer query");
+                return unsupported("an aggregate of an outer query");
             }
             if let Some(level) = self.levels.last_mut() {
                 level.aggregated = true;
@@ -136,7 +144,7 @@ impl Translator {
                 return self.percentile(call, &signature);
             }
             if (*call).aggkind.cast_unsigned() != b'n' || (*call).aggvariadic {
-                return kept(format!("aggregate {signature}"));
+                return unsupported(format!("aggregate {signature}"));
             }
             let entries: Vec<_> = nodes::items::<pg_sys::TargetEntry>((*call).args).collect();
             let mut arguments = vec![];
@@ -144,26 +152,32 @@ impl Translator {
                 arguments.push(self.expression((**entry).expr.cast())?);
             }
             let parts = self.aggregate_parts(call)?;
+            // DuckDB computes the argument of rows too that the filter leaves out.
+            if let Some(condition) = &parts.filter {
+                for argument in arguments.iter_mut().filter(|argument| argument.risky) {
+                    argument.sql = sql!("CASE WHEN {} THEN {} END", condition, argument.sql);
+                }
+            }
             if parts.distinct && !parts.order.is_empty() && arguments.iter().any(|a| a.risky) {
-                return kept(
+                return unsupported(
                     "an ordered aggregate with DISTINCT of an expression that may raise errors",
                 );
             }
             let argument = entries.first().map(|entry| (**entry).expr.cast::<pg_sys::Node>());
-            if let Some(average) = self.average(&signature, &arguments, &parts, "") {
+            if let Some(average) = self.average(&signature, &arguments, &parts) {
                 return average;
             }
             let form = form(&signature, argument, (*call).inputcollid, &arguments)?;
             if form.name == "string_agg" {
                 let delimiter = entries.get(1).map(|entry| (**entry).expr.cast());
                 if delimiter.and_then(|node| literal::text(node)).is_none() {
-                    return kept("string_agg with a varying delimiter");
+                    return unsupported("string_agg with a varying delimiter");
                 }
             }
             if form.ordered && parts.order.is_empty() {
-                return kept(format!("aggregate {signature} without ORDER BY"));
+                return unsupported(format!("aggregate {signature} without ORDER BY"));
             }
-            finish(&form, &arguments, &parts, (*call).aggstar, "")
+            finish(&form, &arguments, &parts, (*call).aggstar, None)
         }
     }
 
@@ -173,21 +187,22 @@ impl Translator {
         signature: &str,
         arguments: &[Expression],
         parts: &Parts,
-        over: &str,
     ) -> Option<Result<Expression>> {
         let scale = match signature {
             "avg(int2)" | "avg(int4)" | "avg(int8)" => 0,
             "avg(numeric)" => match arguments.first()?.decimal {
                 Some(decimal) => decimal.scale,
-                None => return Some(kept("a numeric of unknown precision")),
+                None => return Some(unsupported("a numeric of unknown precision")),
             },
             _ => return None,
         };
-        let value = &arguments.first()?.sql;
+        let value = arguments.first()?;
         let distinct = if parts.distinct { "DISTINCT " } else { "" };
-        let call = |name: &str| format!("{name}({distinct}{value}){}{over}", parts.filter);
-        let sum = format!("CAST({} AS DECIMAL(38,{scale}))", call("sum"));
-        let sql = format!("{}({sum}, {})", quotient::function_name(scale), call("count"));
+        let call = |name: &'static str| sql!("{}({}{}){}", name, distinct, value, parts.filter());
+        let sum = guarded(call("sum"), value, &parts.filter(), None);
+        let sum = sql!("CAST({} AS DECIMAL(38,{}))", sum, scale);
+        let function = sql::word(&quotient::function_name(scale));
+        let sql = sql!("{}({}, {})", function, sum, call("count"));
         let result = Decimal { width: MAX_WIDTH, scale: quotient::SCALE };
         let all: Vec<_> = arguments.iter().collect();
         let mut quotient = Expression::numeric(sql, result).with(&all);
@@ -213,15 +228,22 @@ impl Translator {
                     }
                 }
             }
-            let filter = if (*call).aggfilter.is_null() {
-                String::new()
-            } else {
-                let condition = self.expression((*call).aggfilter.cast())?;
-                format!(" FILTER (WHERE {})", condition.sql)
-            };
+            let filter = self.filter((*call).aggfilter)?;
             let order = self.sort_keys((*call).aggorder, (*call).args)?;
             Ok(Parts { distinct, order, filter })
         }
+    }
+
+    /// The condition of FILTER.
+    ///
+    /// # Safety
+    /// A live condition or NULL.
+    unsafe fn filter(&mut self, condition: *mut pg_sys::Expr) -> Result<Option<Sql>> {
+        if condition.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: by contract.
+        Ok(Some(unsafe { self.expression(condition.cast())? }.sql))
     }
 
     /// `percentile_cont(p) WITHIN GROUP (ORDER BY x)` and `percentile_disc`.
@@ -239,7 +261,7 @@ impl Translator {
             let name = match signature {
                 "percentile_cont(float8,float8)" => "quantile_cont",
                 "percentile_disc(float8,anyelement)" => "quantile_disc",
-                _ => return kept(format!("aggregate {signature}")),
+                _ => return unsupported(format!("aggregate {signature}")),
             };
             let fraction = direct.first().and_then(|node| {
                 let constant = nodes::cast::<pg_sys::Const>(*node, Tag::T_Const)?;
@@ -247,28 +269,25 @@ impl Translator {
                     .then(|| f64::from_bits((*constant).constvalue.value() as u64))
             });
             let Some(fraction) = fraction.filter(|f| (0.0..=1.0).contains(f)) else {
-                return kept("a percentile that is no constant from 0 to 1");
+                return unsupported("a percentile that is no constant from 0 to 1");
             };
             let entry = nodes::items::<pg_sys::TargetEntry>((*call).args).next();
             let sort = nodes::items::<pg_sys::SortGroupClause>((*call).aggorder).next();
             let (Some(entry), Some(sort)) = (entry, sort) else {
-                return kept(format!("aggregate {signature}"));
+                return unsupported(format!("aggregate {signature}"));
             };
             let node = (*entry).expr.cast();
             let (descending, _) = sort_direction(sort)?;
             let oid = pg_sys::exprType(node);
             check_sortable(oid, pg_sys::exprCollation(node))?;
             if descending || !guc::pushdown_float_aggregates() && name == "quantile_cont" {
-                return kept(format!("aggregate {signature}"));
+                return unsupported(format!("aggregate {signature}"));
             }
             let value = self.expression(node)?;
-            let filter = if (*call).aggfilter.is_null() {
-                String::new()
-            } else {
-                format!(" FILTER (WHERE {})", self.expression((*call).aggfilter.cast())?.sql)
-            };
+            let filter = self.filter((*call).aggfilter)?;
             let decimal = value.decimal;
-            let sql = format!("{name}({}, {fraction}){filter}", value.sql);
+            let filter = filter.map(|condition| sql!(" FILTER (WHERE {})", condition));
+            let sql = sql!("{}({}, {}){}", name, value, fraction, filter);
             Ok(Expression { sql, decimal, ..Expression::default() }.with(&[&value]))
         }
     }
@@ -279,29 +298,24 @@ impl Translator {
         // SAFETY: by contract.
         unsafe {
             let signature = functions::signature((*call).winfnoid)?;
-            let over = format!(" OVER ({})", self.window((*call).winref)?);
+            let over = sql!(" OVER ({})", self.window((*call).winref)?);
             let arguments = self.expressions((*call).args)?;
             let nodes: Vec<_> = nodes::items::<pg_sys::Node>((*call).args).collect();
-            let filter = if (*call).aggfilter.is_null() {
-                String::new()
-            } else {
-                format!(" FILTER (WHERE {})", self.expression((*call).aggfilter.cast())?.sql)
-            };
-            let parts = Parts { distinct: false, order: String::new(), filter };
-            let texts: Vec<_> = arguments.iter().map(|part| part.sql.as_str()).collect();
+            let filter = self.filter((*call).aggfilter)?;
+            let parts = Parts { distinct: false, order: vec![], filter };
             let all: Vec<_> = arguments.iter().collect();
             if (*call).winagg {
                 if signature.starts_with("avg(") && !signature.contains("float") {
-                    return kept("avg of exact numbers as a window function");
+                    return unsupported("avg of exact numbers as a window function");
                 }
                 let form =
                     form(&signature, nodes.first().copied(), (*call).inputcollid, &arguments)?;
                 if form.ordered {
-                    return kept(format!("window function {signature}"));
+                    return unsupported(format!("window function {signature}"));
                 }
-                return finish(&form, &arguments, &parts, (*call).winstar, &over);
+                return finish(&form, &arguments, &parts, (*call).winstar, Some(&over));
             }
-            let plain = |name: &str| Ok(Expression::new(format!("{name}(){over}")));
+            let plain = |name: &'static str| Ok(Expression::new(sql!("{}(){}", name, over)));
             match &*signature {
                 "row_number()" => plain("row_number"),
                 "rank()" => plain("rank"),
@@ -310,9 +324,9 @@ impl Translator {
                 "cume_dist()" => plain("cume_dist"),
                 "ntile(int4)" => match literal::integer(nodes[0]) {
                     Some(count) if count > 0 => {
-                        Ok(Expression::new(format!("CAST(ntile({count}){over} AS INTEGER)")))
+                        Ok(Expression::new(sql!("CAST(ntile({}){} AS INTEGER)", count, over)))
                     }
-                    _ => kept("ntile with a varying number"),
+                    _ => unsupported("ntile with a varying number"),
                 },
                 "lag(anyelement)"
                 | "lead(anyelement)"
@@ -325,26 +339,34 @@ impl Translator {
                 | "nth_value(anyelement,int4)" => {
                     let offset = nodes.get(1).map(|node| literal::integer(*node));
                     if offset.is_some_and(|offset| offset.is_none_or(|offset| offset < 1)) {
-                        return kept(format!("window function {signature} with a varying offset"));
+                        return unsupported(format!(
+                            "window function {signature} with a varying offset"
+                        ));
                     }
-                    let name = signature.split('(').next().unwrap_or_default();
+                    let name = sql::word(signature.split('(').next().unwrap_or_default());
                     let mut decimal = arguments[0].decimal;
-                    let mut texts: Vec<String> = texts.iter().map(|t| (*t).to_owned()).collect();
+                    let mut texts: Vec<Sql> = arguments.iter().map(|a| a.sql.clone()).collect();
                     if let (Some(own), Some(other)) = (decimal, arguments.get(2)) {
-                        let default =
-                            other.decimal.ok_or(Kept("a numeric of unknown precision".into()))?;
+                        let default = other
+                            .decimal
+                            .ok_or(Unsupported::construct("a numeric of unknown precision"))?;
                         let unified = own.unify(default);
                         texts[0] = arguments[0].to_decimal(unified);
                         texts[2] = other.to_decimal(unified);
                         decimal = Some(unified);
                     }
                     if pg_sys::exprType(nodes[0]) == pg_sys::NUMERICOID && decimal.is_none() {
-                        return kept("a numeric of unknown precision");
+                        return unsupported("a numeric of unknown precision");
                     }
-                    let sql = format!("{name}({}){over}", texts.join(", "));
-                    Ok(Expression { sql, decimal, ..Expression::default() }.with(&all))
+                    let sql = sql!("{}({}){}", name, Sql::join(texts, ", "), over);
+                    // The default's zeros are its own.
+                    let variants = [arguments.first(), arguments.get(2)];
+                    let variants: Vec<_> = variants.into_iter().flatten().cloned().collect();
+                    let inexact_scale = decimal.is_some() && Expression::scales_vary(&variants);
+                    let made = Expression { sql, decimal, inexact_scale, ..Expression::default() };
+                    Ok(made.with(&all))
                 }
-                _ => kept(format!("window function {signature}")),
+                _ => unsupported(format!("window function {signature}")),
             }
         }
     }
@@ -353,14 +375,14 @@ impl Translator {
     ///
     /// # Safety
     /// The innermost level's query is live.
-    unsafe fn window(&mut self, reference: pg_sys::Index) -> Result<String> {
+    unsafe fn window(&mut self, reference: pg_sys::Index) -> Result<Sql> {
         // SAFETY: by contract.
         unsafe {
-            let Some(level) = self.levels.last() else { return kept("a window") };
+            let Some(level) = self.levels.last() else { return unsupported("a window") };
             let (clauses, targets) = ((*level.query).windowClause, (*level.query).targetList);
             let clause = nodes::items::<pg_sys::WindowClause>(clauses)
                 .find(|clause| (**clause).winref == reference);
-            let Some(clause) = clause else { return kept("a window") };
+            let Some(clause) = clause else { return unsupported("a window") };
             let mut parts = vec![];
             let mut partition = vec![];
             for group in nodes::items::<pg_sys::SortGroupClause>((*clause).partitionClause) {
@@ -370,14 +392,14 @@ impl Translator {
                 partition.push(self.expression(node)?.sql);
             }
             if !partition.is_empty() {
-                parts.push(format!("PARTITION BY {}", partition.join(", ")));
+                parts.push(sql!("PARTITION BY {}", Sql::join(partition, ", ")));
             }
             let order = self.sort_keys((*clause).orderClause, targets)?;
             if !order.is_empty() {
-                parts.push(order.trim_start().to_owned());
+                parts.push(sql!("ORDER BY {}", Sql::join(order, ", ")));
             }
             parts.extend(self.frame(clause)?);
-            Ok(parts.join(" "))
+            Ok(Sql::join(parts, " "))
         }
     }
 
@@ -385,7 +407,7 @@ impl Translator {
     ///
     /// # Safety
     /// A live window clause.
-    unsafe fn frame(&mut self, clause: *mut pg_sys::WindowClause) -> Result<Option<String>> {
+    unsafe fn frame(&mut self, clause: *mut pg_sys::WindowClause) -> Result<Option<Sql>> {
         // SAFETY: by contract.
         unsafe {
             let options = (*clause).frameOptions.cast_unsigned();
@@ -402,31 +424,33 @@ impl Translator {
             };
             let (first, last) =
                 (self.simplified((*clause).startOffset), self.simplified((*clause).endOffset));
+            // DuckDB 1.5.5 adds an offset to the row's number, which overflows.
+            const LARGEST: i64 = 1 << 62;
             let offset = |node: *mut pg_sys::Node| match literal::integer(node) {
-                Some(offset) if offset >= 0 && mode != "RANGE" => Ok(offset.to_string()),
-                _ => kept(format!("a {mode} frame with this offset")),
+                Some(offset) if (0..=LARGEST).contains(&offset) && mode != "RANGE" => Ok(offset),
+                _ => unsupported(format!("a {mode} frame with this offset")),
             };
             let start = if has(pg_sys::FRAMEOPTION_START_UNBOUNDED_PRECEDING) {
-                "UNBOUNDED PRECEDING".to_owned()
+                sql!("UNBOUNDED PRECEDING")
             } else if has(pg_sys::FRAMEOPTION_START_CURRENT_ROW) {
-                "CURRENT ROW".to_owned()
+                sql!("CURRENT ROW")
             } else if has(pg_sys::FRAMEOPTION_START_OFFSET_PRECEDING) {
-                format!("{} PRECEDING", offset(first)?)
+                sql!("{} PRECEDING", offset(first)?)
             } else if has(pg_sys::FRAMEOPTION_START_OFFSET_FOLLOWING) {
-                format!("{} FOLLOWING", offset(first)?)
+                sql!("{} FOLLOWING", offset(first)?)
             } else {
-                return kept("a frame that starts at the end");
+                return unsupported("a frame that starts at the end");
             };
             let end = if has(pg_sys::FRAMEOPTION_END_UNBOUNDED_FOLLOWING) {
-                "UNBOUNDED FOLLOWING".to_owned()
+                sql!("UNBOUNDED FOLLOWING")
             } else if has(pg_sys::FRAMEOPTION_END_CURRENT_ROW) {
-                "CURRENT ROW".to_owned()
+                sql!("CURRENT ROW")
             } else if has(pg_sys::FRAMEOPTION_END_OFFSET_PRECEDING) {
-                format!("{} PRECEDING", offset(last)?)
+                sql!("{} PRECEDING", offset(last)?)
             } else if has(pg_sys::FRAMEOPTION_END_OFFSET_FOLLOWING) {
-                format!("{} FOLLOWING", offset(last)?)
+                sql!("{} FOLLOWING", offset(last)?)
             } else {
-                return kept("a frame that ends at the start");
+                return unsupported("a frame that ends at the start");
             };
             let exclude = if has(pg_sys::FRAMEOPTION_EXCLUDE_CURRENT_ROW) {
                 " EXCLUDE CURRENT ROW"
@@ -437,11 +461,11 @@ impl Translator {
             } else {
                 ""
             };
-            Ok(Some(format!("{mode} BETWEEN {start} AND {end}{exclude}")))
+            Ok(Some(sql!("{} BETWEEN {} AND {}{}", mode, start, end, exclude)))
         }
     }
 
-    /// ` ORDER BY …`, or nothing.
+    /// The keys of ORDER BY.
     ///
     /// # Safety
     /// Live lists; the targets hold what the clauses refer to.
@@ -449,7 +473,7 @@ impl Translator {
         &mut self,
         clauses: *mut pg_sys::List,
         targets: *mut pg_sys::List,
-    ) -> Result<String> {
+    ) -> Result<Vec<Sql>> {
         // SAFETY: by contract.
         unsafe {
             let mut keys = vec![];
@@ -462,18 +486,14 @@ impl Translator {
                 check_sortable(pg_sys::exprType(node), pg_sys::exprCollation(node))?;
                 let (descending, nulls_first) = sort_direction(clause)?;
                 let key = self.expression(node)?;
-                keys.push(format!(
+                keys.push(sql!(
                     "{} {} NULLS {}",
-                    key.sql,
+                    key,
                     if descending { "DESC" } else { "ASC" },
                     if nulls_first { "FIRST" } else { "LAST" }
                 ));
             }
-            Ok(if keys.is_empty() {
-                String::new()
-            } else {
-                format!(" ORDER BY {}", keys.join(", "))
-            })
+            Ok(keys)
         }
     }
 }
@@ -488,24 +508,32 @@ unsafe fn form(
 ) -> Result<Form> {
     if let Some(form) = simple_form(signature) {
         if form.float && !guc::pushdown_float_aggregates() {
-            return kept(format!("aggregate {signature} (see duckdb.pushdown_float_aggregates)"));
+            return unsupported(format!(
+                "aggregate {signature} (see duckdb.pushdown_float_aggregates)"
+            ));
         }
         if form.name == "array_agg" {
             // SAFETY: by contract.
             let oid = argument.map_or(pg_sys::InvalidOid, |node| unsafe { pg_sys::exprType(node) });
             if !is_plain_type(oid) {
-                return kept(format!("array_agg of type {}", catalog::type_name(oid, -1)));
+                return unsupported(format!("array_agg of type {}", catalog::type_name(oid, -1)));
+            }
+            if arguments.first().is_some_and(|argument| argument.inexact_scale) {
+                return unsupported("array_agg of a numeric whose digits behind the point vary");
             }
         }
         return Ok(form);
     }
     let (name, _) = signature.split_once('(').unwrap_or((signature, ""));
     let (Some(first), Some(argument)) = (arguments.first(), argument) else {
-        return kept(format!("aggregate {signature}"));
+        return unsupported(format!("aggregate {signature}"));
     };
     match name {
         "sum" if signature == "sum(numeric)" => {
-            let scale = first.decimal.ok_or(Kept("a numeric of unknown precision".into()))?.scale;
+            let scale = first
+                .decimal
+                .ok_or(Unsupported::construct("a numeric of unknown precision"))?
+                .scale;
             Ok(Form { decimal: Some(Decimal { width: MAX_WIDTH, scale }), ..Form::plain("sum") })
         }
         "min" | "max" => {
@@ -513,7 +541,7 @@ unsafe fn form(
             let oid = unsafe { pg_sys::exprType(argument) };
             check_sortable(oid, collation)?;
             if oid == pg_sys::NUMERICOID && first.decimal.is_none() {
-                return kept("a numeric of unknown precision");
+                return unsupported("a numeric of unknown precision");
             }
             let form = Form::plain(if name == "min" { "min" } else { "max" });
             // Over files that may have NaN, DuckDB 1.5.5 takes it for the maximum of any column
@@ -521,8 +549,31 @@ unsafe fn form(
             let looks = matches!(oid, pg_sys::FLOAT4OID | pg_sys::FLOAT8OID);
             Ok(Form { decimal: first.decimal, looks, ..form })
         }
-        _ => kept(format!("aggregate {signature}")),
+        _ => unsupported(format!("aggregate {signature}")),
     }
+}
+
+/// Sums of fewer digits stay within 38 for ten thousand million rows.
+const SUMMABLE_WIDTH: u8 = 28;
+
+/// A sum of a numeric that is an error, and so PostgreSQL's to compute, where it might need more than
+/// 38 digits: DuckDB 1.5.5 checks each addition of a value, but not that of two threads' sums, which
+/// wraps around 2^127.
+fn guarded(sum: Sql, value: &Expression, filter: &Option<Sql>, over: Option<&Sql>) -> Sql {
+    let Some(decimal) = value.decimal.filter(|decimal| decimal.width > SUMMABLE_WIDTH) else {
+        return sum;
+    };
+    let around = sql!("{}{}", filter.as_ref(), over);
+    let before = sql!(
+        "CASE WHEN CAST(max(abs({})){} AS DOUBLE) * count({}){} >= 1e{} \
+         THEN error('pg_pond 0A000 a sum may need more than 38 digits') ELSE ",
+        value,
+        around,
+        value,
+        around,
+        MAX_WIDTH - decimal.scale
+    );
+    sql!("{}{}{}", before.elided(), sum, sql!(" END").elided())
 }
 
 fn finish(
@@ -530,21 +581,25 @@ fn finish(
     arguments: &[Expression],
     parts: &Parts,
     star: bool,
-    over: &str,
+    over: Option<&Sql>,
 ) -> Result<Expression> {
-    let texts: Vec<_> = arguments.iter().map(|part| part.sql.as_str()).collect();
-    let inside = if star { "*".to_owned() } else { texts.join(", ") };
+    let inside = if star { sql!("*") } else { Sql::join(arguments, ", ") };
     let distinct = if parts.distinct { "DISTINCT " } else { "" };
-    let Parts { order, filter, .. } = parts;
-    let filter = match (form.looks, filter.as_str()) {
-        (true, "") => format!(" FILTER (WHERE {inside} IS NOT NULL)"),
-        _ => filter.clone(),
+    let order = &parts.order;
+    let filter = match parts.filter() {
+        None if form.looks => Some(sql!(" FILTER (WHERE {} IS NOT NULL)", inside)),
+        filter => filter,
     };
     // The order matters to some only, and costs.
-    let order = if form.ordered { order.as_str() } else { "" };
-    let sql = format!("{}({distinct}{inside}{order}){filter}{over}", form.name);
+    let order =
+        (form.ordered && !order.is_empty()).then(|| sql!(" ORDER BY {}", Sql::join(order, ", ")));
+    let sql = sql!("{}({}{}{}){}{}", form.name, distinct, inside, order, filter, over);
+    let sql = match arguments.first() {
+        Some(argument) if form.name == "sum" => guarded(sql, argument, &filter, over),
+        _ => sql,
+    };
     let sql = match form.cast {
-        Some(cast) => format!("CAST({sql} AS {cast})"),
+        Some(cast) => sql!("CAST({} AS {})", sql, cast),
         None => sql,
     };
     let all: Vec<_> = arguments.iter().collect();
@@ -553,7 +608,7 @@ fn finish(
         .first()
         .filter(|argument| argument.inexact_scale && form.name == "sum")
         .and_then(Expression::scale)
-        .map(|scale| format!("max({scale}){filter}{over}"));
+        .map(|scale| sql!("max({}){}{}", scale, filter, over));
     Ok(Expression { sql, scale, decimal: form.decimal, ..Expression::default() }.with(&all))
 }
 
@@ -570,7 +625,7 @@ pub unsafe fn target_of(
         nodes::items::<pg_sys::TargetEntry>(targets)
             .find(|entry| (**entry).ressortgroupref == (*clause).tleSortGroupRef)
             .map(|entry| (*entry).expr.cast())
-            .ok_or(Kept("a sort key".into()))
+            .ok_or(Unsupported::construct("a sort key"))
     }
 }
 
@@ -586,7 +641,7 @@ pub unsafe fn sort_direction(clause: *mut pg_sys::SortGroupClause) -> Result<(bo
         match nodes::str_at(pg_sys::get_opname(operator)).as_str() {
             "<" if own => Ok((false, (*clause).nulls_first)),
             ">" if own => Ok((true, (*clause).nulls_first)),
-            other => kept(format!("ORDER BY USING {other}")),
+            other => unsupported(format!("ORDER BY USING {other}")),
         }
     }
 }

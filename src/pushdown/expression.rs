@@ -4,12 +4,14 @@
 //! that DuckDB never chooses another operator than PostgreSQL did; for numerics the digits are
 //! known.
 
+use duck::sql;
+use duck::sql::{Part, Sql};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
 use super::functions::{self, Need};
 use super::literal;
-use super::translator::{Kept, Result, Translator, kept};
+use super::translator::{Result, Translator, Unsupported, unsupported};
 use crate::pg::{catalog, encoding, nodes};
 use crate::types::parameter;
 
@@ -37,6 +39,11 @@ impl Decimal {
         if typmod < 4 {
             return None;
         }
+        // numeric.c: the scale is a signed number of eleven bits.
+        let (precision, scale) = ((typmod - 4) >> 16, (((typmod - 4) & 0x7ff) ^ 1024) - 1024);
+        if precision > i32::from(MAX_WIDTH) || !(0..=precision).contains(&scale) {
+            return None;
+        }
         match parameter::duck_type(pg_sys::NUMERICOID, typmod) {
             Ok(duck::LogicalType::Decimal { width, scale }) => Some(Self { width, scale }),
             _ => None,
@@ -56,10 +63,18 @@ impl Decimal {
     }
 }
 
+impl Part for Decimal {
+    fn append_to(&self, sql: &mut Sql) {
+        sql.push(&sql!("DECIMAL({},{})", self.width, self.scale));
+    }
+}
+
 /// An expression in DuckDB's SQL.
 #[derive(Clone, Debug, Default)]
 pub struct Expression {
-    pub sql: String,
+    pub sql: Sql,
+    /// It is the constant NULL.
+    pub is_null: bool,
     /// Of a numeric: its digits, where they are known.
     pub decimal: Option<Decimal>,
     /// The digits of a numeric constant, to be written in another scale.
@@ -70,7 +85,7 @@ pub struct Expression {
     pub inexact_scale: bool,
     /// For such a numeric the number of digits behind the point that PostgreSQL's value has, row by
     /// row, where DuckDB can tell.
-    pub scale: Option<String>,
+    pub scale: Option<Sql>,
     /// The number of those digits does not depend on the parts.
     pub fixed_scale: bool,
     /// The sides of a comparison.
@@ -80,20 +95,32 @@ pub struct Expression {
 /// `left operator right`.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    pub left: String,
-    pub operator: String,
-    pub right: String,
+    pub left: Sql,
+    pub operator: &'static str,
+    pub right: Sql,
+}
+
+impl Part for Expression {
+    fn append_to(&self, sql: &mut Sql) {
+        self.sql.append_to(sql);
+    }
+}
+
+impl Part for &Expression {
+    fn append_to(&self, sql: &mut Sql) {
+        self.sql.append_to(sql);
+    }
 }
 
 impl Expression {
     #[must_use]
-    pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), ..Self::default() }
+    pub fn new(sql: Sql) -> Self {
+        Self { sql, ..Self::default() }
     }
 
     #[must_use]
-    pub fn numeric(sql: impl Into<String>, decimal: Decimal) -> Self {
-        Self { sql: sql.into(), decimal: Some(decimal), ..Self::default() }
+    pub fn numeric(sql: Sql, decimal: Decimal) -> Self {
+        Self { sql, decimal: Some(decimal), ..Self::default() }
     }
 
     /// The properties that an expression inherits from its parts.
@@ -108,10 +135,10 @@ impl Expression {
 
     /// The number of digits behind the point that PostgreSQL's value has.
     #[must_use]
-    pub fn scale(&self) -> Option<String> {
+    pub fn scale(&self) -> Option<Sql> {
         match self.decimal {
             _ if self.inexact_scale => self.scale.clone(),
-            Some(decimal) => Some(decimal.scale.to_string()),
+            Some(decimal) => Some(sql!("{}", decimal.scale)),
             None => None,
         }
     }
@@ -120,15 +147,11 @@ impl Expression {
     #[must_use]
     pub fn scales_vary(parts: &[Self]) -> bool {
         let mut known: Option<u8> = None;
-        parts.iter().filter(|part| !part.is_null()).any(|part| match part.decimal {
+        parts.iter().filter(|part| !part.is_null).any(|part| match part.decimal {
             _ if part.inexact_scale => true,
             Some(decimal) => known.replace(decimal.scale).is_some_and(|k| k != decimal.scale),
             None => false,
         })
-    }
-
-    fn is_null(&self) -> bool {
-        self.sql.starts_with("NULL::")
     }
 
     #[must_use]
@@ -143,35 +166,32 @@ impl Expression {
         let (Some(digits), Some(decimal)) = (&self.constant, self.decimal) else {
             return self.clone();
         };
-        let bare = digits.trim_end_matches(')');
-        let Some((whole, fraction)) = bare.split_once('.') else { return self.clone() };
+        let Some((whole, fraction)) = digits.split_once('.') else { return self.clone() };
         let kept = fraction.trim_end_matches('0');
         let dropped = u8::try_from(fraction.len() - kept.len()).unwrap_or(0);
         if dropped == 0 || dropped > decimal.scale || dropped >= decimal.width {
             return self.clone();
         }
         let point = if kept.is_empty() { "" } else { "." };
-        let close = if bare.len() < digits.len() { ")" } else { "" };
-        let constant = format!("{whole}{point}{kept}{close}");
+        let constant = format!("{whole}{point}{kept}");
         let decimal = Decimal { width: decimal.width - dropped, scale: decimal.scale - dropped };
-        let sql = format!("{constant}::DECIMAL({},{})", decimal.width, decimal.scale);
+        let sql = sql!("{}::{}", sql::number(&constant), decimal);
         Self { sql, constant: Some(constant), decimal: Some(decimal), ..self.clone() }
     }
 
     /// As a decimal of the given digits, rounded if they are fewer.
     #[must_use]
-    pub fn to_decimal_by_cast(&self, decimal: Decimal) -> String {
-        format!("CAST({} AS DECIMAL({},{}))", self.sql, decimal.width, decimal.scale)
+    pub fn to_decimal_by_cast(&self, decimal: Decimal) -> Sql {
+        sql!("CAST({} AS {})", self, decimal)
     }
 
     /// As a decimal of the given digits, which hold its values.
     #[must_use]
-    pub fn to_decimal(&self, decimal: Decimal) -> String {
-        let type_name = format!("DECIMAL({},{})", decimal.width, decimal.scale);
+    pub fn to_decimal(&self, decimal: Decimal) -> Sql {
         match &self.constant {
-            Some(digits) => format!("{digits}::{type_name}"),
+            Some(digits) => sql!("{}::{}", sql::number(digits), decimal),
             None if self.decimal == Some(decimal) => self.sql.clone(),
-            None => format!("CAST({} AS {type_name})", self.sql),
+            None => self.to_decimal_by_cast(decimal),
         }
     }
 }
@@ -205,7 +225,7 @@ pub fn is_plain_type(oid: pg_sys::Oid) -> bool {
 /// The reason why not.
 pub fn check_groupable(oid: pg_sys::Oid, collation: pg_sys::Oid) -> Result<()> {
     if !is_plain_type(oid) {
-        return kept(format!("equality of type {}", catalog::type_name(oid, -1)));
+        return unsupported(format!("equality of type {}", catalog::type_name(oid, -1)));
     }
     if is_text(oid) { check_deterministic(collation) } else { Ok(()) }
 }
@@ -225,12 +245,12 @@ fn is_text(oid: pg_sys::Oid) -> bool {
 
 fn check_deterministic(collation: pg_sys::Oid) -> Result<()> {
     if !encoding::is_utf8() {
-        return kept("text in a server encoding other than UTF8");
+        return unsupported("text in a server encoding other than UTF8");
     }
     // SAFETY: a catalog look-up.
     let deterministic = collation == pg_sys::InvalidOid
         || unsafe { pg_sys::get_collation_isdeterministic(collation) };
-    if deterministic { Ok(()) } else { kept("a nondeterministic collation") }
+    if deterministic { Ok(()) } else { unsupported("a nondeterministic collation") }
 }
 
 fn check_bytewise(collation: pg_sys::Oid) -> Result<()> {
@@ -240,7 +260,7 @@ fn check_bytewise(collation: pg_sys::Oid) -> Result<()> {
     }
     // SAFETY: a catalog look-up; the name is palloc'ed, or NULL.
     let name = unsafe { nodes::str_at(pg_sys::get_collation_name(collation)) };
-    kept(format!("the order of text under collation \"{name}\""))
+    unsupported(format!("the order of text under collation \"{name}\""))
 }
 
 impl Translator {
@@ -251,7 +271,7 @@ impl Translator {
     /// `node` is a live expression of the innermost level.
     pub unsafe fn expression(&mut self, node: *mut pg_sys::Node) -> Result<Expression> {
         if self.depth >= DEEPEST {
-            return kept("an expression that is nested too deeply");
+            return unsupported("an expression that is nested too deeply");
         }
         self.depth += 1;
         // SAFETY: by contract.
@@ -266,13 +286,13 @@ impl Translator {
         // SAFETY: by contract; each cast follows the tag.
         unsafe {
             if node.is_null() {
-                return kept("an empty expression");
+                return unsupported("an empty expression");
             }
             match (*node).type_ {
                 Tag::T_Const => return self.constant(node.cast()),
                 Tag::T_Var => return self.variable(node.cast()),
                 Tag::T_CaseTestExpr => {
-                    return self.case_tests.last().cloned().ok_or(Kept("CASE".into()));
+                    return self.case_tests.last().cloned().ok_or(Unsupported::construct("CASE"));
                 }
                 _ => {}
             }
@@ -299,9 +319,9 @@ impl Translator {
                     let function = pg_sys::get_opcode((*call).opno);
                     let equal = self.call(function, (*call).args, (*call).inputcollid, node)?;
                     let Some(Comparison { left, right, .. }) = equal.comparison.as_deref() else {
-                        return kept("IS DISTINCT FROM of these types");
+                        return unsupported("IS DISTINCT FROM of these types");
                     };
-                    let sql = format!("({left} IS DISTINCT FROM {right})");
+                    let sql = sql!("({} IS DISTINCT FROM {})", left, right);
                     Ok(Expression::new(sql).with(&[&equal]))
                 }
                 Tag::T_NullIfExpr => {
@@ -310,7 +330,7 @@ impl Translator {
                     let equal = self.call(function, (*call).args, (*call).inputcollid, node)?;
                     let first = nodes::items::<pg_sys::Node>((*call).args).next();
                     let first = self.expression(first.unwrap_or(std::ptr::null_mut()))?;
-                    let sql = format!("CASE WHEN {} THEN NULL ELSE {} END", equal.sql, first.sql);
+                    let sql = sql!("CASE WHEN {} THEN NULL ELSE {} END", equal, first);
                     let decimal = first.decimal;
                     Ok(Expression { sql, decimal, ..Expression::default() }.with(&[&equal, &first]))
                 }
@@ -329,12 +349,12 @@ impl Translator {
                 Tag::T_NullTest => {
                     let test = node.cast::<pg_sys::NullTest>();
                     if (*test).argisrow {
-                        return kept("IS NULL of a row");
+                        return unsupported("IS NULL of a row");
                     }
                     let part = self.expression((*test).arg.cast())?;
                     let is_null = (*test).nulltesttype == pg_sys::NullTestType::IS_NULL;
                     let word = if is_null { "IS NULL" } else { "IS NOT NULL" };
-                    Ok(Expression::new(format!("({} {word})", part.sql)).with(&[&part]))
+                    Ok(Expression::new(sql!("({} {})", part, word)).with(&[&part]))
                 }
                 Tag::T_BooleanTest => {
                     let test = node.cast::<pg_sys::BooleanTest>();
@@ -348,7 +368,7 @@ impl Translator {
                         Kind::IS_UNKNOWN => "IS NULL",
                         _ => "IS NOT NULL",
                     };
-                    Ok(Expression::new(format!("({} {kind})", part.sql)).with(&[&part]))
+                    Ok(Expression::new(sql!("({} {})", part, kind)).with(&[&part]))
                 }
                 Tag::T_ScalarArrayOpExpr => self.any_or_all(node.cast()),
                 Tag::T_RowCompareExpr => self.row_comparison(node.cast()),
@@ -359,13 +379,13 @@ impl Translator {
                 Tag::T_GroupingFunc => {
                     let call = node.cast::<pg_sys::GroupingFunc>();
                     if (*call).agglevelsup != 0 {
-                        return kept("GROUPING of an outer query");
+                        return unsupported("GROUPING of an outer query");
                     }
                     let args = self.expressions((*call).args)?;
-                    let args: Vec<_> = args.iter().map(|arg| arg.sql.as_str()).collect();
-                    Ok(Expression::new(format!("CAST(grouping({}) AS INTEGER)", args.join(", "))))
+                    let args = Sql::join(args, ", ");
+                    Ok(Expression::new(sql!("CAST(grouping({}) AS INTEGER)", args)))
                 }
-                tag => kept(construct(tag)),
+                tag => unsupported(construct(tag)),
             }
         }
     }
@@ -385,7 +405,7 @@ impl Translator {
             match literal::of_constant(constant) {
                 Some(expression) => Ok(expression),
                 None if (*constant).consttype == pg_sys::NUMERICOID => {
-                    kept("a numeric that no DECIMAL of DuckDB holds")
+                    unsupported("a numeric that no DECIMAL of DuckDB holds")
                 }
                 None => self.argument(constant.cast()),
             }
@@ -401,7 +421,10 @@ impl Translator {
         unsafe {
             let (oid, typmod) = (pg_sys::exprType(node), pg_sys::exprTypmod(node));
             let duck_type = parameter::duck_type(oid, typmod).map_err(|_| {
-                Kept(format!("a value of type {}", catalog::type_name(oid, typmod)))
+                Unsupported::construct(format!(
+                    "a value of type {}",
+                    catalog::type_name(oid, typmod)
+                ))
             })?;
             let known = self
                 .arguments
@@ -414,19 +437,18 @@ impl Translator {
             if oid == pg_sys::NUMERICOID {
                 // The digits are those of the value.
                 return Ok(match Decimal::of_typmod(typmod) {
-                    Some(decimal) => {
-                        let sql =
-                            format!("${number}::DECIMAL({},{})", decimal.width, decimal.scale);
-                        Expression::numeric(sql, decimal)
-                    }
+                    Some(decimal) => Expression::numeric(
+                        sql!("{}::{}", Sql::parameter(number), decimal),
+                        decimal,
+                    ),
                     // A value with too many digits for a DECIMAL is an error.
-                    None => Expression::new(format!("${number}")).risky(),
+                    None => Expression::new(Sql::parameter(number)).risky(),
                 });
             }
             if pg_sys::get_element_type(oid) != pg_sys::InvalidOid {
-                return Ok(Expression::new(format!("${number}")));
+                return Ok(Expression::new(Sql::parameter(number)));
             }
-            Ok(Expression::new(format!("${number}::{duck_type}")))
+            Ok(Expression::new(sql!("{}::{}", Sql::parameter(number), duck_type)))
         }
     }
 
@@ -442,7 +464,7 @@ impl Translator {
             {
                 return Ok(found.clone());
             }
-            kept("a parameter of the plan")
+            unsupported("a parameter of the plan")
         }
     }
 
@@ -455,7 +477,7 @@ impl Translator {
             let to = (*relabel).resulttype;
             let text = |oid| matches!(oid, pg_sys::TEXTOID | pg_sys::VARCHAROID);
             if from != to && !(text(from) && text(to)) {
-                return kept(format!(
+                return unsupported(format!(
                     "the cast of {} to {}",
                     catalog::type_name(from, -1),
                     catalog::type_name(to, -1)
@@ -504,11 +526,10 @@ impl Translator {
         unsafe {
             let parts = self.expressions((*expression).args)?;
             let all: Vec<_> = parts.iter().collect();
-            let texts: Vec<_> = parts.iter().map(|part| part.sql.as_str()).collect();
             let sql = match (*expression).boolop {
-                pg_sys::BoolExprType::AND_EXPR => format!("({})", texts.join(" AND ")),
-                pg_sys::BoolExprType::OR_EXPR => format!("({})", texts.join(" OR ")),
-                _ => format!("(NOT {})", texts.first().copied().unwrap_or("NULL")),
+                pg_sys::BoolExprType::AND_EXPR => sql!("({})", Sql::join(&parts, " AND ")),
+                pg_sys::BoolExprType::OR_EXPR => sql!("({})", Sql::join(&parts, " OR ")),
+                _ => sql!("(NOT {})", Sql::join(&parts, ", ")),
             };
             Ok(Expression::new(sql).with(&all))
         }
@@ -545,17 +566,18 @@ impl Translator {
                 results.push(self.expression(otherwise.cast())?);
             }
             let decimal = self.unify(&mut results, (*case).casetype)?;
-            let case_of = |values: &[String]| {
-                let mut sql = String::from("CASE");
+            let case_of = |values: &[Sql]| {
+                let mut sql = sql!("CASE");
                 for ((condition, _), value) in whens.iter().zip(values) {
-                    sql.push_str(&format!(" WHEN {} THEN {value}", condition.sql));
+                    sql.push(&sql!(" WHEN {} THEN {}", condition, value));
                 }
                 if !otherwise.is_null()
                     && let Some(value) = values.last()
                 {
-                    sql.push_str(&format!(" ELSE {value}"));
+                    sql.push(&sql!(" ELSE {}", value));
                 }
-                sql + " END"
+                sql.push(&" END");
+                sql
             };
             let sql = case_of(&results.iter().map(|result| result.sql.clone()).collect::<Vec<_>>());
             let varies = decimal.is_some() && Expression::scales_vary(&results);
@@ -574,12 +596,16 @@ impl Translator {
             return if known {
                 Ok(None)
             } else {
-                kept(format!("a choice between values of type {}", catalog::type_name(oid, -1)))
+                unsupported(format!(
+                    "a choice between values of type {}",
+                    catalog::type_name(oid, -1)
+                ))
             };
         }
         let mut unified: Option<Decimal> = None;
         for part in parts.iter() {
-            let decimal = part.decimal.ok_or(Kept("a numeric of unknown precision".into()))?;
+            let decimal =
+                part.decimal.ok_or(Unsupported::construct("a numeric of unknown precision"))?;
             unified = Some(unified.map_or(decimal, |unified| unified.unify(decimal)));
         }
         if let Some(decimal) = unified {
@@ -594,7 +620,7 @@ impl Translator {
     /// A live list of expressions of the type of `node`.
     unsafe fn variants(
         &mut self,
-        function: &str,
+        function: &'static str,
         list: *mut pg_sys::List,
         node: *mut pg_sys::Node,
     ) -> Result<Expression> {
@@ -602,16 +628,15 @@ impl Translator {
         unsafe {
             let mut parts = self.expressions(list)?;
             let decimal = self.unify(&mut parts, pg_sys::exprType(node))?;
-            let texts: Vec<_> = parts.iter().map(|part| part.sql.as_str()).collect();
-            let sql = format!("{function}({})", texts.join(", "));
+            let sql = sql!("{}({})", function, Sql::join(&parts, ", "));
             let varies = decimal.is_some() && Expression::scales_vary(&parts);
             let scales: Option<Vec<_>> = parts.iter().map(Expression::scale).collect();
             let scale = scales.filter(|_| varies && function == "coalesce").map(|scales| {
                 let whens = parts
                     .iter()
                     .zip(&scales)
-                    .map(|(part, scale)| format!(" WHEN {} IS NOT NULL THEN {scale}", part.sql));
-                format!("CASE{} END", whens.collect::<String>())
+                    .map(|(part, scale)| sql!(" WHEN {} IS NOT NULL THEN {}", part, scale));
+                sql!("CASE{} END", Sql::join(whens, ""))
             });
             let parts: Vec<_> = parts.iter().collect();
             let made = Expression { sql, decimal, ..Expression::default() };
@@ -631,7 +656,7 @@ impl Translator {
         unsafe {
             let arguments: Vec<_> = nodes::items::<pg_sys::Node>((*expression).args).collect();
             let [left, array] = arguments.as_slice() else {
-                return kept("an operator with ANY or ALL");
+                return unsupported("an operator with ANY or ALL");
             };
             let use_or = (*expression).useOr;
             let Some(elements) = literal::elements(*array) else {
@@ -639,7 +664,7 @@ impl Translator {
             };
             if elements.is_empty() {
                 // Even for NULL.
-                return Ok(Expression::new(if use_or { "false" } else { "true" }));
+                return Ok(Expression::new(if use_or { sql!("false") } else { sql!("true") }));
             }
             let function = pg_sys::get_opcode((*expression).opno);
             let mut tests = vec![];
@@ -651,10 +676,8 @@ impl Translator {
             }
             let parts: Vec<_> = tests.iter().collect();
             let word = if use_or { " OR " } else { " AND " };
-            let sql = in_list(&tests, use_or).unwrap_or_else(|| {
-                let texts: Vec<_> = tests.iter().map(|test| test.sql.as_str()).collect();
-                format!("({})", texts.join(word))
-            });
+            let sql =
+                in_list(&tests, use_or).unwrap_or_else(|| sql!("({})", Sql::join(&tests, word)));
             Ok(Expression::new(sql).with(&parts))
         }
     }
@@ -676,24 +699,22 @@ impl Translator {
             let equality =
                 matches!((operator.as_str(), (*expression).useOr), ("=", true) | ("<>", false));
             if !is_known_at_start(array) || !equality || element == pg_sys::NUMERICOID {
-                return kept("ANY or ALL of an array that varies");
+                return unsupported("ANY or ALL of an array that varies");
             }
             check_groupable(element, (*expression).inputcollid)?;
             let (signature, _) = functions::find(pg_sys::get_opcode((*expression).opno))?;
             if pg_sys::exprType(left) != element && !functions::is_integer_comparison(&signature) {
-                return kept("ANY or ALL of an array of another type");
+                return unsupported("ANY or ALL of an array of another type");
             }
             let left = self.expression(left)?;
             let list = self.argument(array)?;
             let duck_type = parameter::duck_type(element, -1)
-                .map_err(|_| Kept("an array of such a type".into()))?;
-            let values = format!("(SELECT unnest({}::{duck_type}[]))", list.sql);
+                .map_err(|_| Unsupported::construct("an array of such a type"))?;
+            let values = sql!("(SELECT unnest({}::{}[]))", list, duck_type);
             let word = if (*expression).useOr { "IN" } else { "NOT IN" };
             // Nothing is known of the elements of NULL; DuckDB would see none.
-            let sql = format!(
-                "CASE WHEN {} IS NULL THEN NULL ELSE {} {word} {values} END",
-                list.sql, left.sql
-            );
+            let sql =
+                sql!("CASE WHEN {} IS NULL THEN NULL ELSE {} {} {} END", list, left, word, values);
             Ok(Expression::new(sql).with(&[&left]))
         }
     }
@@ -713,7 +734,7 @@ impl Translator {
             let rights: Vec<_> = nodes::items::<pg_sys::Node>((*expression).rargs).collect();
             let operators: Vec<_> = nodes::oids((*expression).opnos).collect();
             let collations: Vec<_> = nodes::oids((*expression).inputcollids).collect();
-            let mut sql: Option<String> = None;
+            let mut sql: Option<Sql> = None;
             let mut parts = vec![];
             for index in (0..lefts.len()).rev() {
                 let (left, right) = (lefts[index], rights[index]);
@@ -729,7 +750,7 @@ impl Translator {
                     Some(rest) => {
                         let equal =
                             self.named("=", left, right, kind_left, kind_right, collations[index])?;
-                        let text = format!("({} OR ({} AND {rest}))", compare.sql, equal.sql);
+                        let text = sql!("({} OR ({} AND {}))", compare, equal, rest);
                         parts.push(equal);
                         text
                     }
@@ -737,7 +758,7 @@ impl Translator {
                 parts.push(compare);
             }
             let parts: Vec<_> = parts.iter().collect();
-            Ok(Expression::new(sql.unwrap_or_else(|| "true".into())).with(&parts))
+            Ok(Expression::new(sql.unwrap_or_else(|| sql!("true"))).with(&parts))
         }
     }
 
@@ -760,7 +781,7 @@ impl Translator {
                 nodes::list_of([nodes::string_node("pg_catalog"), nodes::string_node(name)]);
             let operator = pg_sys::OpernameGetOprid(names, left_type, right_type);
             if operator == pg_sys::InvalidOid {
-                return kept("a row comparison of these types");
+                return unsupported("a row comparison of these types");
             }
             let pair = nodes::list_of([left, right]);
             self.call(pg_sys::get_opcode(operator), pair, collation, left)
@@ -789,13 +810,13 @@ impl Translator {
                     && !part.inexact_scale;
             let is_text = matches!(to, pg_sys::TEXTOID | pg_sys::VARCHAROID);
             if !is_text || !same_text.contains(&from) || !exact {
-                return kept(format!(
+                return unsupported(format!(
                     "the cast of {} to {}",
                     catalog::type_name(from, -1),
                     catalog::type_name(to, -1)
                 ));
             }
-            Ok(Expression::new(format!("CAST({} AS VARCHAR)", part.sql)).with(&[&part]))
+            Ok(Expression::new(sql!("CAST({} AS VARCHAR)", part)).with(&[&part]))
         }
     }
 
@@ -811,16 +832,16 @@ impl Translator {
 }
 
 /// Comparisons of one value with several for equality, as an IN list.
-fn in_list(tests: &[Expression], use_or: bool) -> Option<String> {
+fn in_list(tests: &[Expression], use_or: bool) -> Option<Sql> {
     let wanted = if use_or { "=" } else { "<>" };
     let sides = tests.iter().map(|test| test.comparison.as_deref()).collect::<Option<Vec<_>>>()?;
     let left = &sides.first()?.left;
     if !sides.iter().all(|side| side.operator == wanted && side.left == *left) {
         return None;
     }
-    let values: Vec<_> = sides.iter().map(|side| side.right.as_str()).collect();
+    let values = Sql::join(sides.iter().map(|side| &side.right), ", ");
     let word = if use_or { "IN" } else { "NOT IN" };
-    Some(format!("({left} {word} ({}))", values.join(", ")))
+    Some(sql!("({} {} ({}))", left, word, values))
 }
 
 /// Whether PostgreSQL knows the value when a scan starts: no columns, nothing volatile.

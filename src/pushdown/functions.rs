@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::LazyLock;
 
+use duck::sql::Sql;
 use pgrx::pg_sys;
 
 use super::expression::Expression;
 use super::rules;
-use super::translator::{Result, Translator, kept};
+use super::translator::{Result, Translator, unsupported};
 use crate::pg::nodes;
 
 /// What a function on text needs of its collation.
@@ -78,7 +79,7 @@ pub fn signature(function: pg_sys::Oid) -> Result<Rc<str>> {
     if function.to_u32() >= pg_sys::FirstNormalObjectId {
         // SAFETY: a catalog look-up; the name is palloc'ed, or NULL.
         let name = unsafe { nodes::str_at(pg_sys::get_func_name(function)) };
-        return kept(format!("function {name}, which is not PostgreSQL's own"));
+        return unsupported(format!("function {name}, which is not PostgreSQL's own"));
     }
     if let Some(known) = SIGNATURES.with_borrow(|known| known.get(&function).cloned()) {
         return Ok(known);
@@ -123,7 +124,7 @@ pub fn find(function: pg_sys::Oid) -> Result<(Rc<str>, &'static Rule)> {
     let signature = signature(function)?;
     match RULES.get(&*signature) {
         Some(rule) => Ok((signature, rule)),
-        None => kept(format!("function {signature}")),
+        None => unsupported(format!("function {signature}")),
     }
 }
 
@@ -144,7 +145,7 @@ pub unsafe fn apply(call: &Call<'_>, rule: &Rule) -> Result<Expression> {
                     && !(*(*argument).cast::<pg_sys::Const>()).constisnull
             });
             if !constant {
-                return kept(format!("function {} with a varying argument", call.signature));
+                return unsupported(format!("function {} with a varying argument", call.signature));
             }
         }
         let mut made = match rule.template.strip_prefix('@') {
@@ -162,17 +163,21 @@ pub unsafe fn apply(call: &Call<'_>, rule: &Rule) -> Result<Expression> {
 
 /// Puts the arguments into a template.
 #[must_use]
-pub fn fill(template: &str, parts: &[Expression]) -> String {
-    let mut sql = String::new();
+pub fn fill(template: &'static str, parts: &[Expression]) -> Sql {
+    let mut sql = Sql::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
-        sql.push_str(before);
+        sql.push(&before);
         let Some((number, tail)) = after.split_once('}') else { break };
         let part = number.parse::<usize>().ok().and_then(|number| parts.get(number - 1));
-        sql.push_str(part.map_or("NULL", |part| part.sql.as_str()));
+        match part {
+            Some(part) => sql.push(&part.sql),
+            None => sql.push(&"NULL"),
+        }
         rest = tail;
     }
-    sql + rest
+    sql.push(&rest);
+    sql
 }
 
 /// Not found on the list at all: for tests of the list itself.
@@ -196,7 +201,7 @@ mod tests {
 
     #[test]
     fn templates_take_their_arguments_as_they_are() {
-        let parts = [Expression::new("'{2}'"), Expression::new("b")];
-        assert_eq!(fill("f({1}, {2})", &parts), "f('{2}', b)");
+        let parts = ["{2}", "b"].map(|text| Expression::new(duck::sql::literal(text)));
+        assert_eq!(fill("f({1}, {2})", &parts).executed(), "f('{2}', 'b')");
     }
 }

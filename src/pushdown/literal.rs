@@ -1,12 +1,12 @@
 //! Constants as DuckDB literals of exactly their type. What has no good literal (dates beyond four
 //! digits of years, intervals, long or odd strings) goes as a parameter instead.
 
-use duck::quote;
+use duck::sql;
+use duck::sql::Sql;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
 use super::expression::{Decimal, Expression, MAX_WIDTH};
-use crate::lake::hidden;
 use crate::pg::{array, encoding, nodes};
 use crate::types::parameter;
 
@@ -25,15 +25,15 @@ pub unsafe fn of_constant(constant: *mut pg_sys::Const) -> Option<Expression> {
         if (*constant).constisnull {
             if oid == pg_sys::NUMERICOID {
                 let decimal = Decimal::of_typmod(typmod).unwrap_or(Decimal::new(1, 0));
-                let sql = format!("NULL::DECIMAL({},{})", decimal.width, decimal.scale);
-                return Some(Expression::numeric(sql, decimal));
+                let null = Expression::numeric(sql!("NULL::{}", decimal), decimal);
+                return Some(Expression { is_null: true, ..null });
             }
-            let duck_type = parameter::duck_type(oid, typmod).ok()?;
-            return Some(Expression::new(format!("NULL::{duck_type}")));
+            let null = Expression::new(sql!("NULL::{}", parameter::duck_type(oid, typmod).ok()?));
+            return Some(Expression { is_null: true, ..null });
         }
         let value = (*constant).constvalue;
-        let signed = |number: String| {
-            if number.starts_with('-') { format!("({number})") } else { number }
+        let typed = |number: i64, type_name: &'static str| {
+            Some(sql!("{}::{}", sql::number(&number.to_string())?, type_name))
         };
         #[expect(
             clippy::cast_possible_truncation,
@@ -41,31 +41,33 @@ pub unsafe fn of_constant(constant: *mut pg_sys::Const) -> Option<Expression> {
             reason = "the Datum of a type that short"
         )]
         let sql = match oid {
-            pg_sys::BOOLOID => if value.value() != 0 { "true" } else { "false" }.to_owned(),
-            pg_sys::INT2OID => format!("{}::SMALLINT", signed((value.value() as i16).to_string())),
-            pg_sys::INT4OID => format!("{}::INTEGER", signed((value.value() as i32).to_string())),
-            pg_sys::INT8OID => {
-                format!("{}::BIGINT", signed(value.value().cast_signed().to_string()))
-            }
+            pg_sys::BOOLOID if value.value() != 0 => sql!("true"),
+            pg_sys::BOOLOID => sql!("false"),
+            pg_sys::INT2OID => typed(i64::from(value.value() as i16), "SMALLINT")?,
+            pg_sys::INT4OID => typed(i64::from(value.value() as i32), "INTEGER")?,
+            pg_sys::INT8OID => typed(value.value().cast_signed() as i64, "BIGINT")?,
             pg_sys::FLOAT8OID => {
                 let number = f64::from_bits(value.value() as u64);
-                format!("'{}'::DOUBLE", float(number.to_string()))
+                sql!("{}::DOUBLE", sql::literal(&float(number.to_string())))
             }
             pg_sys::FLOAT4OID => {
                 let number = f32::from_bits(value.value() as u32);
-                format!("'{}'::FLOAT", float(number.to_string()))
+                sql!("{}::FLOAT", sql::literal(&float(number.to_string())))
             }
             pg_sys::NUMERICOID => return numeric(&output(oid, value), typmod),
-            pg_sys::TEXTOID | pg_sys::VARCHAROID => quote::literal(&text(constant.cast())?),
-            pg_sys::DATEOID => format!("DATE '{}'", date(i64::from(value.value() as i32))?),
+            pg_sys::TEXTOID | pg_sys::VARCHAROID => sql::literal(&text(constant.cast())?),
+            pg_sys::DATEOID => {
+                sql!("DATE {}", sql::literal(&date(i64::from(value.value() as i32))?))
+            }
             pg_sys::TIMESTAMPOID => {
-                format!("TIMESTAMP '{}'", timestamp(value.value().cast_signed() as i64)?)
+                let text = timestamp(value.value().cast_signed() as i64)?;
+                sql!("TIMESTAMP {}", sql::literal(&text))
             }
             pg_sys::TIMESTAMPTZOID => {
                 let text = timestamp(value.value().cast_signed() as i64)?;
-                format!("TIMESTAMPTZ '{text}+00'")
+                sql!("TIMESTAMPTZ {}", sql::literal(&format!("{text}+00")))
             }
-            pg_sys::UUIDOID => format!("'{}'::UUID", output(oid, value)),
+            pg_sys::UUIDOID => sql!("{}::UUID", sql::literal(&output(oid, value))),
             pg_sys::INTERVALOID => interval(&*value.cast_mut_ptr::<pg_sys::Interval>())?,
             _ => return None,
         };
@@ -97,9 +99,8 @@ fn numeric(text: &str, typmod: i32) -> Option<Expression> {
         return None;
     }
     let decimal = Decimal::of_typmod(typmod).unwrap_or(Decimal { width, scale });
-    let constant = if text.starts_with('-') { format!("({text})") } else { text.to_owned() };
-    let sql = format!("{constant}::DECIMAL({},{})", decimal.width, decimal.scale);
-    Some(Expression { constant: Some(constant), ..Expression::numeric(sql, decimal) })
+    let sql = sql!("{}::{}", sql::number(text)?, decimal);
+    Some(Expression { constant: Some(text.to_owned()), ..Expression::numeric(sql, decimal) })
 }
 
 /// # Safety
@@ -140,7 +141,7 @@ fn timestamp(microseconds: i64) -> Option<String> {
     Some(format!("{} {hour:02}:{minute:02}:{second:02}{fraction}", date(days)?))
 }
 
-fn interval(value: &pg_sys::Interval) -> Option<String> {
+fn interval(value: &pg_sys::Interval) -> Option<Sql> {
     let parts = [
         ("to_months", i64::from(value.month)),
         ("to_days", i64::from(value.day)),
@@ -155,13 +156,12 @@ fn interval(value: &pg_sys::Interval) -> Option<String> {
     let given: Vec<_> = parts
         .iter()
         .filter(|(_, number)| *number != 0)
-        .map(|(function, number)| format!("{function}({number})"))
+        .map(|(function, number)| sql!("{}({})", *function, *number))
         .collect();
-    Some(if given.is_empty() { "to_days(0)".into() } else { format!("({})", given.join(" + ")) })
+    Some(if given.is_empty() { sql!("to_days(0)") } else { sql!("({})", Sql::join(given, " + ")) })
 }
 
-/// The text of a constant; `None` for NULL, for other types, and for text that is not to stand in
-/// SQL.
+/// The text of a constant; `None` for NULL, for other types, and for a long one.
 ///
 /// # Safety
 /// A live expression.
@@ -176,7 +176,7 @@ pub unsafe fn text(node: *mut pg_sys::Node) -> Option<String> {
         }
         let text = pg_sys::text_to_cstring((*constant).constvalue.cast_mut_ptr());
         let text = encoding::server_to_utf8(text);
-        (text.len() <= LONGEST_TEXT && hidden::is_plain(&text)).then_some(text)
+        (text.len() <= LONGEST_TEXT).then_some(text)
     }
 }
 
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn numerics_keep_their_digits() {
-        let number = |text: &str| numeric(text, -1).map(|e| e.sql);
+        let number = |text: &str| numeric(text, -1).map(|e| e.sql.executed());
         assert_eq!(number("0.05").unwrap(), "0.05::DECIMAL(2,2)");
         assert_eq!(number("-12.50").unwrap(), "(-12.50)::DECIMAL(4,2)");
         assert_eq!(number("0").unwrap(), "0::DECIMAL(1,0)");

@@ -6,6 +6,7 @@
 //!
 //! - [`translator`], [`query`], [`expression`], [`aggregate`], [`literal`]: a Query as DuckDB SQL, or the
 //!   construct that stands in the way.
+//! - [`select`]: the query in DuckDB's SQL, printed at the end.
 //! - [`functions`] and [`rules`]: the allow-list.
 //! - [`rewrite`]: which parts there are, and what is left for PostgreSQL.
 //! - [`modify`]: statements that change a lake's table.
@@ -25,6 +26,7 @@ pub mod quals;
 pub mod query;
 pub mod rewrite;
 pub mod rules;
+pub mod select;
 pub mod ship;
 pub mod translator;
 

@@ -10,7 +10,8 @@
 
 use std::cell::RefCell;
 
-use duck::{placeholder, quote};
+use duck::sql::Sql;
+use duck::{placeholder, sql};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
@@ -83,85 +84,84 @@ impl Direct {
     /// The statement that changes the rows where they are, and the numbers of the columns that it looks
     /// at: these must be in the lake just as the foreign table says.
     #[must_use]
-    pub fn in_place(&self) -> Option<(String, Vec<i16>)> {
+    pub fn in_place(&self) -> Option<(Sql, Vec<i16>)> {
         let plain = self.plain.as_ref()?;
-        let (target, alias) = (self.target.name(), quote::identifier(&plain.alias));
+        let (target, alias) = (self.target.name(), sql::identifier(&plain.alias));
+        let conditions = (!plain.conditions.is_empty())
+            .then(|| sql!(" WHERE {}", Sql::join(&plain.conditions, " AND ")));
         let sql = match self.command {
             Command::Insert => return None,
-            Command::Delete => format!("DELETE FROM {target} AS {alias}{}", plain.condition),
+            Command::Delete => sql!("DELETE FROM {} AS {}{}", target, alias, conditions),
             Command::Update => {
                 let assignments = self.values.iter().map(|(column, number)| {
                     let index = usize::try_from((*number)? - 1).ok()?;
                     let value = self.stored(column, plain.items.get(index)?);
-                    Some(format!("{} = {value}", quote::identifier(column)))
+                    Some(sql!("{} = {}", sql::identifier(column), value))
                 });
-                let assignments = assignments.collect::<Option<Vec<_>>>()?.join(", ");
-                format!("UPDATE {target} AS {alias} SET {assignments}{}", plain.condition)
+                let assignments = assignments.collect::<Option<Vec<_>>>()?;
+                let assignments = Sql::join(assignments, ", ");
+                sql!("UPDATE {} AS {} SET {}{}", target, alias, assignments, conditions)
             }
         };
         Some((sql, plain.used.clone()))
     }
 
     /// A value as it is put into a column.
-    fn stored(&self, column: &str, value: &str) -> String {
+    fn stored(&self, column: &str, value: &Sql) -> Sql {
         if self.texts.iter().any(|text| text == column) {
-            placeholder::guarded(value, column)
+            placeholder::guarded_sql(value, column)
         } else {
-            value.to_owned()
+            value.clone()
         }
     }
 
     /// What stands before and behind the text of the rows, whose columns have these names.
     #[must_use]
-    pub fn around(&self, names: &[String]) -> (String, String) {
+    pub fn around(&self, names: &[String]) -> (Sql, Sql) {
         let name = |number: i16| {
-            let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
-            quote::identifier(names.get(index).map_or("", String::as_str))
+            let index = usize::try_from(number - 1).ok();
+            sql::identifier(index.and_then(|index| names.get(index)).map_or("", String::as_str))
         };
         let target = self.target.name();
-        let row = self.row.map(name).unwrap_or_default();
-        let is_row = table::is_row("target", &format!("\"source\".{row}"));
+        let row = self.row.map(name);
+        let is_row = table::is_row(&sql!("\"target\""), &sql!("\"source\".{}", row));
         match self.command {
             Command::Insert => {
-                let columns: Vec<_> =
-                    self.values.iter().map(|(column, _)| quote::identifier(column)).collect();
+                let columns = self.values.iter().map(|(column, _)| sql::identifier(column));
                 let value = |(column, number): &(String, Option<i16>)| {
-                    number.map_or("NULL".to_owned(), |number| self.stored(column, &name(number)))
+                    number.map_or(sql!("NULL"), |number| self.stored(column, &name(number)))
                 };
-                let values: Vec<_> = self.values.iter().map(value).collect();
-                (
-                    format!(
-                        "INSERT INTO {target} ({}) SELECT {} FROM (",
-                        columns.join(", "),
-                        values.join(", ")
-                    ),
-                    ") AS \"source\"".into(),
-                )
+                let values = self.values.iter().map(value);
+                let before = sql!(
+                    "INSERT INTO {} ({}) SELECT {} FROM (",
+                    target,
+                    Sql::join(columns, ", "),
+                    Sql::join(values, ", ")
+                );
+                (before, sql!(") AS \"source\""))
             }
             Command::Update => {
-                let assignments: Vec<_> = self
+                let assignments = self
                     .values
                     .iter()
                     .filter_map(|(column, number)| Some((column, (*number)?)))
                     .map(|(column, number)| {
-                        let value = self.stored(column, &format!("\"source\".{}", name(number)));
-                        format!("{} = {value}", quote::identifier(column))
-                    })
-                    .collect();
+                        let value = self.stored(column, &sql!("\"source\".{}", name(number)));
+                        sql!("{} = {}", sql::identifier(column), value)
+                    });
                 // Of several values for a row PostgreSQL takes any one.
-                let distinct =
-                    if self.repeats { format!("DISTINCT ON ({row}) ") } else { String::new() };
-                (
-                    format!(
-                        "UPDATE {target} AS \"target\" SET {} FROM (SELECT {distinct}* FROM (",
-                        assignments.join(", ")
-                    ),
-                    format!(") AS \"rows\") AS \"source\" WHERE {is_row}"),
-                )
+                let distinct = self.repeats.then(|| sql!("DISTINCT ON ({}) ", row));
+                let before = sql!(
+                    "UPDATE {} AS \"target\" SET {} FROM (SELECT {}* FROM (",
+                    target,
+                    Sql::join(assignments, ", "),
+                    distinct
+                );
+                (before, sql!(") AS \"rows\") AS \"source\" WHERE {}", is_row))
             }
             Command::Delete => (
-                format!("DELETE FROM {target} AS \"target\" USING ("),
-                format!(") AS \"source\" WHERE {is_row}"),
+                sql!("DELETE FROM {} AS \"target\" USING (", target),
+                sql!(") AS \"source\" WHERE {}", is_row),
             ),
         }
     }
@@ -185,10 +185,8 @@ pub(super) unsafe fn prepare(rewriter: &mut Rewriter, query: *mut pg_sys::Query)
             .collect();
         let outer = match rewriter.complete_part(rows) {
             Ok(outer) => outer,
-            Err(reason) => {
-                if !reason.is_empty() {
-                    part::add_reason(reason);
-                }
+            Err(unsupported) => {
+                part::add_reason(unsupported);
                 return None;
             }
         };

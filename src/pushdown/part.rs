@@ -5,9 +5,11 @@
 use std::cell::{Cell, RefCell};
 
 use duck::policy::Expected;
+use duck::sql::Sql;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::ship::Ship;
+use super::translator::Unsupported;
 use crate::error::Error;
 use crate::guc;
 
@@ -15,8 +17,11 @@ use crate::guc;
 #[derive(Clone, Debug)]
 pub struct Part {
     pub id: i64,
-    /// With its hidden parts marked.
-    pub sql: String,
+    pub sql: Sql,
+    /// It ends with LIMIT or OFFSET.
+    pub has_limit: bool,
+    /// The OIDs of the foreign tables that it reads, with the numbers of the columns.
+    pub columns: Vec<(u32, Vec<i16>)>,
     pub servers: Vec<u32>,
     pub relations: Vec<String>,
     pub role: u32,
@@ -34,9 +39,9 @@ pub struct Plain {
     /// The table's name in the expressions.
     pub alias: String,
     /// The part's columns, as expressions of the table's.
-    pub items: Vec<String>,
-    /// With its `WHERE`; empty for none.
-    pub condition: String,
+    pub items: Vec<Sql>,
+    /// Connected by AND.
+    pub conditions: Vec<Sql>,
     /// The numbers of the columns that the expressions use.
     pub used: Vec<i16>,
 }
@@ -127,7 +132,9 @@ pub fn find(id: i64) -> Option<Part> {
     })
 }
 
-pub fn add_reason(reason: String) {
+/// Notes why something stays.
+pub fn add_reason(unsupported: Unsupported) {
+    let Some(reason) = unsupported.reason() else { return };
     PLANNING.with_borrow_mut(|stack| {
         if let Some(planning) = stack.last_mut()
             && !planning.kept.contains(&reason)

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use duck::sql::Sql;
 use pgrx::pg_sys;
 
-use super::translator::{Item, ItemColumn, Level, Translator};
-use crate::lake::hidden::hidden;
+use super::query::with_companions;
+use super::translator::{Item, ItemColumn, Level, Translator, unsupported};
 use crate::pg::nodes;
 
 /// Conditions divided between DuckDB and PostgreSQL.
 pub struct Split {
-    /// DuckDB's part; empty for none.
-    pub condition: String,
+    /// DuckDB's part, connected by AND.
+    pub conditions: Vec<Sql>,
     /// What its parameters are.
     pub arguments: Vec<*mut pg_sys::Node>,
     /// The numbers of the columns that it looks at.
@@ -26,7 +27,7 @@ impl Split {
     #[must_use]
     pub fn nothing(clauses: *mut pg_sys::List) -> Self {
         Self {
-            condition: String::new(),
+            conditions: vec![],
             arguments: vec![],
             used: BTreeSet::new(),
             local: clauses,
@@ -56,43 +57,44 @@ pub unsafe fn split(
         let Some(item) = usize::try_from(rti).ok().and_then(|at| items.get_mut(at - 1)) else {
             return Split::nothing(clauses);
         };
-        *item = Item { alias: alias.to_owned(), columns, ..Item::default() };
+        *item = Item { alias: alias.to_owned(), columns: columns.into(), ..Item::default() };
         let mut translator = Translator::new(root);
         translator.mixed = mixed;
         translator.levels.push(Level { query, items, aggregated: false, ctes: vec![] });
         let (mut safe, mut local, mut kept) = (vec![], vec![], vec![]);
-        let mut companions = BTreeSet::new();
+        let mut companions = vec![];
         for clause in nodes::items::<pg_sys::Node>(clauses) {
-            let (arguments, seen) = (translator.arguments.len(), translator.seen.len());
-            match translator.expression(clause) {
+            let seen = translator.seen.len();
+            let made = translator.attempt(|translator| {
+                let condition = translator.expression(clause)?;
                 // PostgreSQL raises its own errors, in its own order.
-                Ok(condition) if condition.risky => {
-                    translator.arguments.truncate(arguments);
-                    local.push(clause);
-                    kept.push("a condition that may raise an error".into());
+                if condition.risky {
+                    return unsupported("a condition that may raise an error");
                 }
+                // A sub-query reads tables, which nobody would put in here.
+                if condition.sql.has_places() {
+                    return unsupported("a sub-query");
+                }
+                Ok(condition)
+            });
+            match made {
                 Ok(condition) => {
                     safe.push(condition.sql);
                     companions.extend(translator.companions(clause, seen, true));
                 }
-                Err(reason) => {
-                    translator.arguments.truncate(arguments);
+                Err(unsupported) => {
                     local.push(clause);
-                    kept.push(reason.0);
+                    kept.extend(unsupported.reason());
                 }
             }
-        }
-        let mut condition = safe.join(" AND ");
-        for companion in companions {
-            condition.push_str(&hidden(&format!(" AND {companion}")));
         }
         let used = translator
             .levels
             .pop()
             .map(|mut level| std::mem::take(&mut level.items[rti as usize - 1].used));
         Split {
-            condition,
-            arguments: translator.arguments,
+            conditions: with_companions(safe, companions),
+            arguments: translator.state.arguments,
             used: used.unwrap_or_default(),
             local: nodes::list_of(local),
             kept,

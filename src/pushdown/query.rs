@@ -1,15 +1,17 @@
 //! Queries as DuckDB SQL: FROM, WHERE, GROUP BY, set operations, CTEs, sub-queries.
 
+use std::rc::Rc;
+
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
 use super::aggregate::target_of;
 use super::expression::{Decimal, Expression, MAX_WIDTH, check_groupable, is_known_at_start};
 use super::literal;
+use super::select::{self, Limit, Select};
 use super::translator::{
-    Cte, Item, ItemColumn, ItemText, Kept, Level, Result, Seen, Translator, kept,
+    Cte, Item, ItemColumn, ItemText, Level, Result, Seen, Translator, Unsupported, unsupported,
 };
-use crate::lake::hidden::{self, hidden};
 use crate::lake::mixed;
 use crate::lake::table::{self, LakeTable};
 use crate::pg::acl;
@@ -17,14 +19,32 @@ use crate::pg::{catalog, nodes};
 use crate::session::{self, Entry, access};
 use crate::types::parameter;
 use duck::policy::Expected;
-use duck::{lexer, quote};
+use duck::sql::{Place, Sql};
+use duck::{lexer, sql};
 
 /// A query in DuckDB's SQL, with its columns.
 pub struct Translated {
-    pub sql: String,
+    pub sql: Sql,
     pub columns: Vec<Option<ItemColumn>>,
     /// Why columns are missing, by number from 1.
-    pub missing: Vec<(i16, Kept)>,
+    pub missing: Vec<Missing>,
+}
+
+/// A column by its number, and why it is missing.
+pub type Missing = (i16, Unsupported);
+
+/// Conditions with what they need beside them, which EXPLAIN leaves out: see [`mixed`].
+pub(super) fn with_companions(mut conditions: Vec<Sql>, companions: Vec<Sql>) -> Vec<Sql> {
+    if let Some(last) = conditions.last_mut() {
+        let mut known = vec![];
+        for companion in companions {
+            if !known.contains(&companion) {
+                last.push(&sql!(" AND {}", companion).elided());
+                known.push(companion);
+            }
+        }
+    }
+    conditions
 }
 
 /// How much of a query a text holds.
@@ -67,9 +87,10 @@ impl Translator {
             self.enter(query)?;
             let made = self.query_in_level(query);
             let level = self.levels.pop();
-            let Translated { sql, columns, missing } = made?;
-            let level = level.ok_or(Kept("a query".into()))?;
-            Ok(Translated { sql: self.finish_level(level, &sql)?, columns, missing })
+            let (mut select, columns, missing) = made?;
+            let level = level.ok_or(Unsupported::construct("a query"))?;
+            self.finish_level(level, &mut select)?;
+            Ok(Translated { sql: select.print(), columns, missing })
         }
     }
 
@@ -118,15 +139,17 @@ impl Translator {
         Ok(())
     }
 
-    /// `SELECT …` of the innermost level, with marks in place of the FROM items.
+    /// The SELECT of the innermost level, its columns, and which are missing.
     ///
     /// # Safety
     /// The innermost level is the query's.
-    unsafe fn query_in_level(&mut self, query: *mut pg_sys::Query) -> Result<Translated> {
+    unsafe fn query_in_level(
+        &mut self,
+        query: *mut pg_sys::Query,
+    ) -> Result<(Select, Vec<Option<ItemColumn>>, Vec<Missing>)> {
         // SAFETY: by contract.
         unsafe {
-            let source = self.source(query, Extent::Whole)?;
-            let mut items = vec![];
+            let mut select = self.source(query, Extent::Whole)?.select;
             let mut columns: Vec<Option<ItemColumn>> = vec![];
             let mut missing = vec![];
             for entry in nodes::items::<pg_sys::TargetEntry>((*query).targetList) {
@@ -149,38 +172,37 @@ impl Translator {
                     Err(reason) => return Err(reason),
                 };
                 let name = column_name(&columns, (*entry).resname);
-                items.push(format!("{} AS {}", typed(node, &item), quote::identifier(&name)));
+                select.items.push(select::item(&typed(node, &item), &name));
                 let Expression { decimal, inexact_scale, .. } = item;
                 columns.push(Some(ItemColumn { name, decimal, inexact_scale }));
             }
-            // A FROM item without columns still has rows.
-            if items.is_empty() {
-                items.push("1".into());
-            }
-            let distinct = self.distinct(query)?;
-            let order = self.sort_keys((*query).sortClause, (*query).targetList)?;
-            let limit = self.limit(query)?;
-            let from = self.with_having(query, source);
-            let sql = format!("SELECT {distinct}{}{from}{order}{limit}", items.join(", "));
-            Ok(Translated { sql, columns, missing })
+            select.distinct = self.distinct(query)?;
+            select.order = self.sort_keys((*query).sortClause, (*query).targetList)?;
+            select.limit = self.limit(query)?;
+            self.add_having(query, &mut select);
+            Ok((select, columns, missing))
         }
     }
 
-    /// ` LIMIT … OFFSET …` of numbers that are known, parameters of a custom plan among them.
+    /// LIMIT and OFFSET of numbers that are known, parameters of a custom plan among them.
     ///
     /// # Safety
     /// A live query.
-    pub unsafe fn limit(&self, query: *mut pg_sys::Query) -> Result<String> {
+    pub unsafe fn limit(&self, query: *mut pg_sys::Query) -> Result<Limit> {
         // SAFETY: by contract.
         unsafe {
+            let mut limit = Limit::default();
             if (*query).limitCount.is_null() && (*query).limitOffset.is_null() {
-                return Ok(String::new());
+                return Ok(limit);
             }
             if (*query).limitOption != pg_sys::LimitOption::LIMIT_OPTION_COUNT {
-                return kept("FETCH FIRST … WITH TIES");
+                return unsupported("FETCH FIRST … WITH TIES");
             }
-            let mut sql = String::new();
-            for (word, node) in [("LIMIT", (*query).limitCount), ("OFFSET", (*query).limitOffset)] {
+            let clauses = [
+                ("LIMIT", (*query).limitCount, &mut limit.rows),
+                ("OFFSET", (*query).limitOffset, &mut limit.offset),
+            ];
+            for (word, node, number) in clauses {
                 let node = self.simplified(node);
                 if node.is_null() {
                     continue;
@@ -191,11 +213,11 @@ impl Translator {
                     continue;
                 }
                 match literal::integer(node) {
-                    Some(rows) if rows >= 0 => sql.push_str(&format!(" {word} {rows}")),
-                    _ => return kept(format!("{word} with a varying number")),
+                    Some(rows) if rows >= 0 => *number = Some(rows),
+                    _ => return unsupported(format!("{word} with a varying number")),
                 }
             }
-            Ok(sql)
+            Ok(limit)
         }
     }
 
@@ -203,11 +225,11 @@ impl Translator {
     ///
     /// # Safety
     /// A live query, whose level is the innermost.
-    pub unsafe fn distinct(&mut self, query: *mut pg_sys::Query) -> Result<String> {
+    pub unsafe fn distinct(&mut self, query: *mut pg_sys::Query) -> Result<Option<Sql>> {
         // SAFETY: by contract.
         unsafe {
             if (*query).distinctClause.is_null() {
-                return Ok(String::new());
+                return Ok(None);
             }
             let mut keys = vec![];
             for clause in nodes::items::<pg_sys::SortGroupClause>((*query).distinctClause) {
@@ -216,14 +238,14 @@ impl Translator {
                 keys.push(node);
             }
             if !(*query).hasDistinctOn {
-                return Ok("DISTINCT ".into());
+                return Ok(Some(sql!("DISTINCT")));
             }
             let mut texts = vec![];
             for key in keys {
                 let key = self.simplified(key);
                 texts.push(self.expression(key)?.sql);
             }
-            Ok(format!("DISTINCT ON ({}) ", texts.join(", ")))
+            Ok(Some(sql!("DISTINCT ON ({})", Sql::join(texts, ", "))))
         }
     }
 
@@ -235,39 +257,28 @@ impl Translator {
         // SAFETY: by contract.
         unsafe {
             if !(*query).setOperations.is_null() {
-                let from = self.set_operations(query)?;
-                return Ok(Source { from, ..Source::default() });
+                let mut select = Select::default();
+                select.from.push(self.set_operations(query)?);
+                return Ok(Source { select, remaining: vec![] });
             }
             let jointree = (*query).jointree;
-            let mut parts = vec![];
+            let mut select = Select::default();
             for item in nodes::items::<pg_sys::Node>((*jointree).fromlist) {
-                parts.push(self.item_of_from(item)?);
+                select.from.push(self.item_of_from(item)?);
             }
-            let mut sql = String::new();
-            if !parts.is_empty() {
-                sql.push_str(" FROM ");
-                sql.push_str(&parts.join(", "));
-            }
-            let (conditions, remaining) =
+            let remaining;
+            (select.conditions, remaining) =
                 self.conditions((*jointree).quals, true, extent == Extent::Joined)?;
-            let mut word = " WHERE";
-            if !conditions.is_empty() {
-                sql.push_str(&format!(" WHERE {conditions}"));
-                word = " AND";
+            if extent == Extent::Whole {
+                select.companion = self.companion_of_order(query);
             }
-            if extent == Extent::Whole
-                && let Some(companion) = self.companion_of_order(query)
-            {
-                sql.push_str(&hidden(&format!("{word} {companion}")));
-            }
-            let mut having = String::new();
             if extent != Extent::Joined {
-                sql.push_str(&self.grouping(query)?);
+                select.groups = self.grouping(query)?;
                 if !(*query).havingQual.is_null() {
-                    having = self.conditions((*query).havingQual, false, false)?.0;
+                    select.having = self.conditions((*query).havingQual, false, false)?.0;
                 }
             }
-            Ok(Source { from: sql, having, remaining })
+            Ok(Source { select, remaining })
         }
     }
 
@@ -281,23 +292,18 @@ impl Translator {
         quals: *mut pg_sys::Node,
         in_where: bool,
         some: bool,
-    ) -> Result<(String, Vec<*mut pg_sys::Node>)> {
+    ) -> Result<(Vec<Sql>, Vec<*mut pg_sys::Node>)> {
         // SAFETY: by contract.
         unsafe {
             let quals = self.simplified(quals);
             let list = pg_sys::make_ands_implicit(quals.cast());
             let (mut safe, mut risky, mut remaining) = (vec![], vec![], vec![]);
-            let mut companions = std::collections::BTreeSet::new();
+            let mut companions = vec![];
             // What may raise an error stays behind a condition that stays.
             let mut stays = false;
             if some {
                 for qual in nodes::items::<pg_sys::Node>(list) {
-                    const PROBE: &str = "";
-                    let outcome = self.attempt(|translator| {
-                        translator.expression(qual)?;
-                        kept::<()>(PROBE)
-                    });
-                    stays |= outcome.is_err_and(|reason| reason.0 != PROBE);
+                    stays |= !self.probe(|translator| translator.expression(qual));
                 }
             }
             for qual in nodes::items::<pg_sys::Node>(list) {
@@ -308,7 +314,7 @@ impl Translator {
                 let made = self.attempt(|translator| {
                     let made = translator.expression(qual)?;
                     if stays && made.risky {
-                        return kept("a condition that may raise an error");
+                        return unsupported("a condition that may raise an error");
                     }
                     Ok(made)
                 });
@@ -328,23 +334,22 @@ impl Translator {
                 }
             }
             if self.barrier && self.risky_condition {
-                return kept("a condition that may raise an error, behind a security barrier");
+                return unsupported(
+                    "a condition that may raise an error, behind a security barrier",
+                );
             }
             let mut known = safe.clone();
             for condition in risky {
                 let guarded = if known.is_empty() {
                     condition.clone()
                 } else {
-                    format!("CASE WHEN {} THEN {condition} ELSE false END", known.join(" AND "))
+                    let others = Sql::join(&known, " AND ");
+                    sql!("CASE WHEN {} THEN {} ELSE false END", others, condition)
                 };
                 safe.push(guarded);
                 known.push(condition);
             }
-            let mut all = safe.join(" AND ");
-            for companion in companions {
-                all.push_str(&hidden(&format!(" AND {companion}")));
-            }
-            Ok((all, remaining))
+            Ok((with_companions(safe, companions), remaining))
         }
     }
 
@@ -357,7 +362,7 @@ impl Translator {
         qual: *mut pg_sys::Node,
         since: usize,
         in_where: bool,
-    ) -> Vec<String> {
+    ) -> Vec<Sql> {
         // SAFETY: by contract.
         unsafe {
             if !self.mixed || pg_sys::contain_agg_clause(qual) {
@@ -383,7 +388,7 @@ impl Translator {
     ///
     /// # Safety
     /// A live query, whose level is the innermost.
-    unsafe fn companion_of_order(&mut self, query: *mut pg_sys::Query) -> Option<String> {
+    unsafe fn companion_of_order(&mut self, query: *mut pg_sys::Query) -> Option<Sql> {
         // SAFETY: by contract.
         unsafe {
             if !self.mixed || (*query).hasAggs || !(*query).groupClause.is_null() {
@@ -397,69 +402,55 @@ impl Translator {
         }
     }
 
-    /// What stands behind the select list, as text. Aggregates that constant folding has removed
-    /// still make one row of all.
+    /// Adds what makes one row of all where constant folding has removed the aggregates.
     ///
     /// # Safety
     /// A live query, whose level is the innermost.
-    #[must_use]
-    pub unsafe fn with_having(&self, query: *mut pg_sys::Query, source: Source) -> String {
+    pub unsafe fn add_having(&self, query: *mut pg_sys::Query, select: &mut Select) {
         // SAFETY: by contract.
         let makes_one_row = unsafe {
             ((*query).hasAggs || !(*query).havingQual.is_null())
                 && (*query).groupClause.is_null()
                 && (*query).groupingSets.is_null()
         };
-        let mut conditions = vec![];
         if makes_one_row && !self.levels.last().is_some_and(|level| level.aggregated) {
-            conditions.push("count(*) >= 0".to_owned());
+            select.having.insert(0, sql!("count(*) >= 0"));
         }
-        if !source.having.is_empty() {
-            conditions.push(source.having);
-        }
-        if conditions.is_empty() {
-            return source.from;
-        }
-        format!("{} HAVING {}", source.from, conditions.join(" AND "))
     }
 
-    /// ` GROUP BY …`.
+    /// The keys of GROUP BY.
     ///
     /// # Safety
     /// A live query, whose level is the innermost.
-    unsafe fn grouping(&mut self, query: *mut pg_sys::Query) -> Result<String> {
+    unsafe fn grouping(&mut self, query: *mut pg_sys::Query) -> Result<Vec<Sql>> {
         // SAFETY: by contract.
         unsafe {
-            let mut sql = String::new();
+            let mut keys = vec![];
             let targets = (*query).targetList;
             for clause in nodes::items::<pg_sys::SortGroupClause>((*query).groupClause) {
                 let node = self.simplified(target_of(clause, targets)?);
                 check_groupable(pg_sys::exprType(node), pg_sys::exprCollation(node))?;
                 if is_known_at_start(node) {
-                    return kept("GROUP BY a constant");
+                    return unsupported("GROUP BY a constant");
                 }
             }
             if !(*query).groupingSets.is_null() {
                 if (*query).groupClause.is_null() {
-                    return kept("grouping sets of nothing");
+                    return unsupported("grouping sets of nothing");
                 }
                 if (*query).groupDistinct {
-                    return kept("GROUP BY DISTINCT");
+                    return unsupported("GROUP BY DISTINCT");
                 }
-                let mut sets = vec![];
                 for set in nodes::items::<pg_sys::GroupingSet>((*query).groupingSets) {
-                    sets.push(self.grouping_set(set, query)?);
+                    keys.push(self.grouping_set(set, query)?);
                 }
-                sql.push_str(&format!(" GROUP BY {}", sets.join(", ")));
-            } else if !(*query).groupClause.is_null() {
-                let mut keys = vec![];
+            } else {
                 for clause in nodes::items::<pg_sys::SortGroupClause>((*query).groupClause) {
                     let node = self.simplified(target_of(clause, targets)?);
                     keys.push(self.expression(node)?.sql);
                 }
-                sql.push_str(&format!(" GROUP BY {}", keys.join(", ")));
             }
-            Ok(sql)
+            Ok(keys)
         }
     }
 
@@ -469,26 +460,26 @@ impl Translator {
         &mut self,
         set: *mut pg_sys::GroupingSet,
         query: *mut pg_sys::Query,
-    ) -> Result<String> {
+    ) -> Result<Sql> {
         // SAFETY: by contract.
         unsafe {
             use pg_sys::GroupingSetKind as Kind;
             let kind = (*set).kind;
             if kind == Kind::GROUPING_SET_EMPTY {
-                return Ok("()".into());
+                return Ok(sql!("()"));
             }
             if kind == Kind::GROUPING_SET_SIMPLE {
                 let mut keys = vec![];
                 for reference in nodes::ints((*set).content) {
                     let entry = nodes::items::<pg_sys::TargetEntry>((*query).targetList)
                         .find(|entry| i32::try_from((**entry).ressortgroupref) == Ok(reference))
-                        .ok_or(Kept("a grouping set".into()))?;
+                        .ok_or(Unsupported::construct("a grouping set"))?;
                     let node = self.simplified((*entry).expr.cast());
                     keys.push(self.expression(node)?.sql);
                 }
                 return Ok(match keys.as_slice() {
                     [one] => one.clone(),
-                    several => format!("({})", several.join(", ")),
+                    several => sql!("({})", Sql::join(several, ", ")),
                 });
             }
             let mut inner = vec![];
@@ -500,13 +491,13 @@ impl Translator {
                 Kind::GROUPING_SET_CUBE => "CUBE",
                 _ => "GROUPING SETS",
             };
-            Ok(format!("{word} ({})", inner.join(", ")))
+            Ok(sql!("{} ({})", word, Sql::join(inner, ", ")))
         }
     }
 
     /// # Safety
     /// A live node of the innermost level's join tree.
-    unsafe fn item_of_from(&mut self, node: *mut pg_sys::Node) -> Result<String> {
+    unsafe fn item_of_from(&mut self, node: *mut pg_sys::Node) -> Result<Sql> {
         // SAFETY: by contract.
         unsafe {
             match (*node).type_ {
@@ -515,14 +506,14 @@ impl Translator {
                     self.range_table_item(index)
                 }
                 Tag::T_JoinExpr => self.join(node.cast()),
-                _ => kept("an item of the FROM clause"),
+                _ => unsupported("an item of the FROM clause"),
             }
         }
     }
 
     /// # Safety
     /// A live join of the innermost level.
-    unsafe fn join(&mut self, join: *mut pg_sys::JoinExpr) -> Result<String> {
+    unsafe fn join(&mut self, join: *mut pg_sys::JoinExpr) -> Result<Sql> {
         // SAFETY: by contract.
         unsafe {
             use pg_sys::JoinType as Kind;
@@ -534,21 +525,17 @@ impl Translator {
                 Kind::JOIN_LEFT => "LEFT JOIN",
                 Kind::JOIN_RIGHT => "RIGHT JOIN",
                 Kind::JOIN_FULL => "FULL JOIN",
-                _ => return kept("a join"),
+                _ => return unsupported("a join"),
             };
-            let condition = if condition.is_empty() { "true".to_owned() } else { condition };
-            Ok(format!("({left} {word} {right} ON {condition})"))
+            let condition =
+                if condition.is_empty() { sql!("true") } else { Sql::join(condition, " AND ") };
+            Ok(sql!("({} {} {} ON {})", left, word, right, condition))
         }
-    }
-
-    /// A mark that stands for the item until its text is known.
-    pub(super) fn mark(index: i32, depth: usize) -> String {
-        format!("\u{3}{depth}:{index}\u{3}")
     }
 
     /// # Safety
     /// The innermost level is live.
-    unsafe fn range_table_item(&mut self, index: i32) -> Result<String> {
+    unsafe fn range_table_item(&mut self, index: i32) -> Result<Sql> {
         // SAFETY: by contract.
         unsafe {
             let depth = self.levels.len() - 1;
@@ -570,13 +557,13 @@ impl Translator {
                     let translated = self.inner_item((*rte).subquery)?;
                     let alias = self.alias(&name);
                     let word = if lateral { "LATERAL " } else { "" };
-                    let text =
-                        format!("{word}({}) AS {}", translated.sql, quote::identifier(&alias));
+                    let name = sql::identifier(&alias);
+                    let text = sql!("{}({}) AS {}", word, translated.sql, name);
                     Item {
                         alias,
-                        columns: translated.columns,
-                        missing: translated.missing,
-                        text: ItemText::Text(text),
+                        columns: translated.columns.into(),
+                        missing: translated.missing.into(),
+                        text: ItemText::of(text),
                         ..Item::default()
                     }
                 }
@@ -584,18 +571,20 @@ impl Translator {
                 Kind::RTE_VALUES => self.values(rte, &name)?,
                 Kind::RTE_RESULT => {
                     let alias = self.alias("result");
-                    let text = format!("(SELECT 1) AS {}", quote::identifier(&alias));
-                    Item { alias, text: ItemText::Text(text), ..Item::default() }
+                    let text = sql!("(SELECT 1) AS {}", sql::identifier(&alias));
+                    Item { alias, text: ItemText::of(text), ..Item::default() }
                 }
                 Kind::RTE_FUNCTION => match self.query_call(rte, &name)? {
                     Some(item) => item,
                     None => self.shipped_entry(rte, &name)?,
                 },
-                _ => return kept("an item of the FROM clause"),
+                _ => return unsupported("an item of the FROM clause"),
             };
-            let at = usize::try_from(index - 1).unwrap_or(0);
-            self.levels[depth].items[at] = item;
-            Ok(Self::mark(index, depth))
+            let Ok(place) = usize::try_from(index) else {
+                return unsupported("an item of the FROM clause");
+            };
+            self.levels[depth].items[place - 1] = item;
+            Ok(Sql::place(Place::Item(place)))
         }
     }
 
@@ -610,19 +599,19 @@ impl Translator {
         // SAFETY: by contract.
         unsafe {
             if !(*rte).tablesample.is_null() {
-                return kept("TABLESAMPLE");
+                return unsupported("TABLESAMPLE");
             }
             if !table::is_ours(rte) {
                 return self.shipped_entry(rte, name);
             }
             if (*rte).inh && catalog::may_have_children((*rte).relid) {
-                return kept("a foreign table with tables that inherit from it");
+                return unsupported("a foreign table with tables that inherit from it");
             }
             if catalog::has_virtual_columns((*rte).relid) {
-                return kept("a foreign table with virtual generated columns");
+                return unsupported("a foreign table with virtual generated columns");
             }
-            let table =
-                LakeTable::load((*rte).relid).map_err(|error| Kept(error.message().to_owned()))?;
+            let table = LakeTable::load((*rte).relid)
+                .map_err(|error| Unsupported::construct(error.message()))?;
             self.read_as(catalog::checked_as(query, rte))?;
             self.servers.insert(table.server.to_u32());
             self.relations.push(table.name.clone());
@@ -673,7 +662,7 @@ impl Translator {
             };
             let Some(text) = text.filter(|text| !(**text).constisnull && !(*rte).funcordinality)
             else {
-                return kept("duckdb.query with parameters");
+                return unsupported("duckdb.query with parameters");
             };
             let text = pg_sys::text_to_cstring((*text).constvalue.cast_mut_ptr());
             let text = crate::pg::encoding::server_to_utf8(text);
@@ -683,11 +672,11 @@ impl Translator {
                 self.depends_on_role = true;
                 return Ok(None);
             }
-            if !lexer::is_subquery(&text) || !hidden::is_plain(&text) || text.contains(['$', '?']) {
-                return kept("duckdb.query with such a text");
+            if !lexer::is_subquery(&text) || text.contains(['$', '?', '\0']) {
+                return unsupported("duckdb.query with such a text");
             }
             if !matches!(access::entry_of_role(), Ok(Entry::Query)) {
-                return kept("duckdb.query without the right to it");
+                return unsupported("duckdb.query without the right to it");
             }
             self.read_as(pg_sys::InvalidOid)?;
             let (cte, alias) = (self.alias("query"), self.alias(name));
@@ -703,29 +692,26 @@ impl Translator {
                     .flatten()
                     .any(|other| other.name.to_lowercase() == label.to_lowercase())
                 {
-                    return kept("duckdb.query with two columns of one name");
+                    return unsupported("duckdb.query with two columns of one name");
                 }
-                let quoted = quote::identifier(&label);
-                let held = table::held_to_type(
-                    &quoted,
-                    oid,
-                    typmod,
-                    &format!("column {quoted} of a DuckDB query"),
-                )
-                .map_err(|error| Kept(error.message().to_owned()))?;
-                items.push(format!("{held} AS {quoted}"));
+                let quoted = sql::identifier(&label);
+                let what = format!("column {} of a DuckDB query", quoted.executed());
+                let held = table::held_to_type(&quoted, oid, typmod, &what)
+                    .map_err(|error| Unsupported::construct(error.message()))?;
+                items.push(sql!("{} AS {}", held, quoted));
                 let decimal =
                     (oid == pg_sys::NUMERICOID).then(|| Decimal::of_typmod(typmod)).flatten();
                 columns.push(Some(ItemColumn { name: label, decimal, inexact_scale: false }));
             }
-            let items = if items.is_empty() { "1".to_owned() } else { items.join(", ") };
-            let text_of_item = format!(
-                "(SELECT {items} FROM {}) AS {}",
-                quote::identifier(&cte),
-                quote::identifier(&alias)
+            let read = sql!(
+                "(SELECT {} FROM {}) AS {}",
+                table::select_list(items),
+                sql::identifier(&cte),
+                sql::identifier(&alias)
             );
             self.texts.push((cte, text));
-            Ok(Some(Item { alias, columns, text: ItemText::Text(text_of_item), ..Item::default() }))
+            let columns = columns.into();
+            Ok(Some(Item { alias, columns, text: ItemText::of(read), ..Item::default() }))
         }
     }
 
@@ -741,7 +727,7 @@ impl Translator {
             }
         }
         if self.reads_lake_format && self.reads_pattern {
-            return kept("an Iceberg or Delta table beside a pattern of files");
+            return unsupported("an Iceberg or Delta table beside a pattern of files");
         }
         Ok(())
     }
@@ -767,8 +753,9 @@ impl Translator {
                 let mut unified: Option<Decimal> = None;
                 if types.get(at) == Some(&pg_sys::NUMERICOID) {
                     for row in &rows {
-                        let decimal =
-                            row[at].decimal.ok_or(Kept("a numeric of unknown precision".into()))?;
+                        let decimal = row[at]
+                            .decimal
+                            .ok_or(Unsupported::construct("a numeric of unknown precision"))?;
                         unified = Some(unified.map_or(decimal, |known| known.unify(decimal)));
                     }
                 }
@@ -782,22 +769,17 @@ impl Translator {
                 let name = format!("c{}", at + 1);
                 columns.push(Some(ItemColumn { name, decimal: unified, inexact_scale }));
             }
-            let rows: Vec<_> = rows
-                .iter()
-                .map(|row| {
-                    let cells: Vec<_> = row.iter().map(|cell| cell.sql.as_str()).collect();
-                    format!("({})", cells.join(", "))
-                })
-                .collect();
-            let names: Vec<_> = columns.iter().flatten().map(|c| c.name.as_str()).collect();
+            let rows: Vec<_> = rows.iter().map(|row| sql!("({})", Sql::join(row, ", "))).collect();
+            let names = columns.iter().flatten().map(|c| sql::word(&c.name));
             let alias = self.alias(name);
-            let text = format!(
+            let text = sql!(
                 "(VALUES {}) AS {}({})",
-                rows.join(", "),
-                quote::identifier(&alias),
-                names.join(", ")
+                Sql::join(rows, ", "),
+                sql::identifier(&alias),
+                Sql::join(names, ", ")
             );
-            Ok(Item { alias, columns, text: ItemText::Text(text), ..Item::default() })
+            let columns = columns.into();
+            Ok(Item { alias, columns, text: ItemText::of(text), ..Item::default() })
         }
     }
 
@@ -812,11 +794,11 @@ impl Translator {
         unsafe {
             let up = usize::try_from((*rte).ctelevelsup).unwrap_or(usize::MAX);
             let Some(depth) = self.levels.len().checked_sub(up.saturating_add(1)) else {
-                return kept("a CTE of an outer query");
+                return unsupported("a CTE of an outer query");
             };
             let wanted = nodes::str_at((*rte).ctename);
             if (*rte).self_reference {
-                return kept("a recursive CTE");
+                return unsupported("a recursive CTE");
             }
             let known = self.levels[depth].ctes.iter().find(|cte| cte.name == wanted).cloned();
             let cte = match known {
@@ -825,9 +807,9 @@ impl Translator {
                     let list = (*self.levels[depth].query).cteList;
                     let found = nodes::items::<pg_sys::CommonTableExpr>(list)
                         .find(|cte| nodes::str_at((**cte).ctename) == wanted)
-                        .ok_or(Kept("a CTE".into()))?;
+                        .ok_or(Unsupported::construct("a CTE"))?;
                     if (*found).cterecursive {
-                        return kept("a recursive CTE");
+                        return unsupported("a recursive CTE");
                     }
                     // A CTE sees the levels around its own query.
                     let inner = self.levels.split_off(depth + 1);
@@ -835,24 +817,29 @@ impl Translator {
                     self.levels.extend(inner);
                     let Translated { sql, columns, missing } = made?;
                     let alias = self.alias(&wanted);
-                    let cte = Cte { name: wanted, alias, columns, missing, text: sql };
+                    let cte = Cte {
+                        name: wanted,
+                        alias,
+                        columns: columns.into(),
+                        missing: missing.into(),
+                        text: Rc::new(sql!("({})", sql)),
+                    };
                     self.levels[depth].ctes.push(cte.clone());
                     cte
                 }
             };
             let alias = self.alias(name);
-            let text =
-                format!("{} AS {}", quote::identifier(&cte.alias), quote::identifier(&alias));
+            let text = sql!("{} AS {}", sql::identifier(&cte.alias), sql::identifier(&alias));
             let Cte { columns, missing, .. } = cte;
-            Ok(Item { alias, columns, missing, text: ItemText::Text(text), ..Item::default() })
+            Ok(Item { alias, columns, missing, text: ItemText::of(text), ..Item::default() })
         }
     }
 
-    /// ` FROM (… UNION …) AS …` of a query whose rows come from set operations.
+    /// `(… UNION …) AS …` of a query whose rows come from set operations.
     ///
     /// # Safety
     /// A live query, whose level is the innermost.
-    unsafe fn set_operations(&mut self, query: *mut pg_sys::Query) -> Result<String> {
+    unsafe fn set_operations(&mut self, query: *mut pg_sys::Query) -> Result<Sql> {
         // SAFETY: by contract.
         unsafe {
             let (sql, columns) = self.set_operation((*query).setOperations)?;
@@ -868,8 +855,8 @@ impl Translator {
             let at = usize::try_from((*reference).rtindex - 1).unwrap_or(0);
             let depth = self.levels.len() - 1;
             self.levels[depth].items[at] =
-                Item { alias: alias.clone(), columns, ..Item::default() };
-            Ok(format!(" FROM ({sql}) AS {}", quote::identifier(&alias)))
+                Item { alias: alias.clone(), columns: columns.into(), ..Item::default() };
+            Ok(sql!("({}) AS {}", sql, sql::identifier(&alias)))
         }
     }
 
@@ -878,7 +865,7 @@ impl Translator {
     unsafe fn set_operation(
         &mut self,
         node: *mut pg_sys::Node,
-    ) -> Result<(String, Vec<Option<ItemColumn>>)> {
+    ) -> Result<(Sql, Vec<Option<ItemColumn>>)> {
         // SAFETY: by contract.
         unsafe {
             if let Some(leaf) = nodes::cast::<pg_sys::RangeTblRef>(node, Tag::T_RangeTblRef) {
@@ -886,15 +873,25 @@ impl Translator {
                 let rte = pg_sys::list_nth((*query).rtable, (*leaf).rtindex - 1)
                     .cast::<pg_sys::RangeTblEntry>();
                 if (*rte).rtekind != pg_sys::RTEKind::RTE_SUBQUERY {
-                    return kept("a part of a set operation");
+                    return unsupported("a part of a set operation");
                 }
                 let translated = self.query((*rte).subquery)?;
                 return Ok((translated.sql, translated.columns));
             }
             let set = node.cast::<pg_sys::SetOperationStmt>();
+            let types: Vec<_> = nodes::oids((*set).colTypes).collect();
+            for side in [(*set).larg, (*set).rarg] {
+                let level = &self.levels[self.levels.len() - 1];
+                let loses_blanks = column_types(level.query, side)
+                    .into_iter()
+                    .zip(&types)
+                    .any(|(own, common)| own == pg_sys::BPCHAROID && own != *common);
+                if loses_blanks {
+                    return unsupported("a set operation of character with another type");
+                }
+            }
             let (left, columns) = self.set_operation((*set).larg)?;
             let (right, others) = self.set_operation((*set).rarg)?;
-            let types: Vec<_> = nodes::oids((*set).colTypes).collect();
             let collations: Vec<_> = nodes::oids((*set).colCollations).collect();
             let all = (*set).all;
             let mut unified = vec![];
@@ -906,7 +903,7 @@ impl Translator {
                 }
                 let mut inexact_scale = own.inexact_scale || other.inexact_scale;
                 let decimal = if types[at] == pg_sys::NUMERICOID {
-                    let unknown = || Kept("a numeric of unknown precision".into());
+                    let unknown = || Unsupported::construct("a numeric of unknown precision");
                     let (own, other) =
                         (own.decimal.ok_or_else(unknown)?, other.decimal.ok_or_else(unknown)?);
                     inexact_scale |= own.scale != other.scale;
@@ -922,7 +919,7 @@ impl Translator {
                 _ => "EXCEPT",
             };
             let all = if all { " ALL" } else { "" };
-            Ok((format!("(({left}) {word}{all} ({right}))"), unified))
+            Ok((sql!("(({}) {}{} ({}))", left, word, all, right), unified))
         }
     }
 
@@ -937,7 +934,7 @@ impl Translator {
                 kind,
                 Kind::EXISTS_SUBLINK | Kind::EXPR_SUBLINK | Kind::ANY_SUBLINK | Kind::ALL_SUBLINK
             ) {
-                return kept("a sub-query of this form");
+                return unsupported("a sub-query of this form");
             }
             let query = (*link).subselect.cast::<pg_sys::Query>();
             let translated = if kind == Kind::EXISTS_SUBLINK {
@@ -946,50 +943,47 @@ impl Translator {
                 self.inner_query(query)?
             };
             if kind == Kind::EXISTS_SUBLINK {
-                return Ok(Expression::new(format!("EXISTS ({})", translated.sql)));
+                return Ok(Expression::new(sql!("EXISTS ({})", translated.sql)));
             }
             if kind == Kind::EXPR_SUBLINK {
                 let column = translated.columns.first().cloned().flatten();
-                let column = column.ok_or(Kept("a sub-query without columns".into()))?;
+                let column = column.ok_or(Unsupported::construct("a sub-query without columns"))?;
                 return Ok(Expression {
-                    sql: format!("({})", translated.sql),
+                    sql: sql!("({})", translated.sql),
                     decimal: column.decimal,
                     inexact_scale: column.inexact_scale,
                     ..Expression::default()
                 });
             }
             let test = nodes::cast::<pg_sys::OpExpr>((*link).testexpr, Tag::T_OpExpr)
-                .ok_or(Kept("a sub-query compared with several columns".into()))?;
+                .ok_or(Unsupported::construct("a sub-query compared with several columns"))?;
             let operands: Vec<_> = nodes::items::<pg_sys::Node>((*test).args).collect();
-            let [left, right] = operands.as_slice() else { return kept("a sub-query") };
+            let [left, right] = operands.as_slice() else { return unsupported("a sub-query") };
             let alias = self.alias("compared");
-            let columns = translated.columns.iter().flatten().map(|column| Expression {
-                sql: format!("{}.{}", quote::identifier(&alias), quote::identifier(&column.name)),
-                decimal: column.decimal,
-                inexact_scale: column.inexact_scale,
-                ..Expression::default()
-            });
+            let columns = translated.columns.iter().flatten().map(|column| column.of(&alias));
             self.sublink_columns.push(columns.collect());
             let made = self.expression(test.cast());
             let common = self.common_type(*left, *right);
             self.sublink_columns.pop();
             let (made, common) = (made?, common?);
             let Some(comparison) = made.comparison.as_deref() else {
-                return kept("a sub-query compared in this way");
+                return unsupported("a sub-query compared in this way");
             };
-            let operator = comparison.operator.as_str();
+            let operator = comparison.operator;
             let word = if kind == Kind::ANY_SUBLINK { "ANY" } else { "ALL" };
             // DuckDB would cast the left side to the type of the right one.
-            let cast = |sql: &str| match &common {
-                Some(common) => format!("CAST({sql} AS {common})"),
-                None => sql.to_owned(),
+            let cast = |sql: &Sql| match &common {
+                Some(common) => sql!("CAST({} AS {})", sql, common),
+                None => sql.clone(),
             };
-            let sql = format!(
-                "({} {operator} {word} (SELECT {} FROM ({}) AS {}))",
+            let sql = sql!(
+                "({} {} {} (SELECT {} FROM ({}) AS {}))",
                 cast(&comparison.left),
+                operator,
+                word,
                 cast(&comparison.right),
                 translated.sql,
-                quote::identifier(&alias)
+                sql::identifier(&alias)
             );
             Ok(Expression::new(sql).with(&[&made]))
         }
@@ -1003,14 +997,14 @@ impl Translator {
         &mut self,
         left: *mut pg_sys::Node,
         right: *mut pg_sys::Node,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<Sql>> {
         // SAFETY: by contract.
         unsafe {
             let types = [pg_sys::exprType(left), pg_sys::exprType(right)];
             if types == [pg_sys::NUMERICOID; 2] {
                 let sides = [self.expression(left)?.decimal, self.expression(right)?.decimal];
                 let [Some(left), Some(right)] = sides else {
-                    return kept("a numeric of unknown precision");
+                    return unsupported("a numeric of unknown precision");
                 };
                 if left == right {
                     return Ok(None);
@@ -1018,39 +1012,38 @@ impl Translator {
                 let integral = (left.width - left.scale).max(right.width - right.scale);
                 let scale = left.scale.max(right.scale);
                 if integral + scale > MAX_WIDTH {
-                    return kept("a comparison of numerics of more than 38 digits");
+                    return unsupported("a comparison of numerics of more than 38 digits");
                 }
-                return Ok(Some(format!("DECIMAL({},{scale})", integral + scale)));
+                return Ok(Some(sql!("{}", Decimal::new(integral + scale, scale))));
             }
             let integers = [pg_sys::INT2OID, pg_sys::INT4OID, pg_sys::INT8OID];
             if types[0] == types[1] {
                 return Ok(None);
             }
             if types.iter().all(|oid| integers.contains(oid)) {
-                return Ok(Some("BIGINT".into()));
+                return Ok(Some(sql!("BIGINT")));
             }
             let floats = [pg_sys::FLOAT4OID, pg_sys::FLOAT8OID];
             if types.iter().all(|oid| floats.contains(oid)) {
-                return Ok(Some("DOUBLE".into()));
+                return Ok(Some(sql!("DOUBLE")));
             }
-            kept("a sub-query compared with a value of another type")
+            unsupported("a sub-query compared with a value of another type")
         }
     }
 
-    /// Puts the items' texts in place of their marks, and the CTEs before the query.
+    /// Puts the items in, and the CTEs before the query.
     ///
     /// # Errors
     /// A table that cannot be read.
     ///
     /// # Safety
     /// The level was left just now.
-    pub unsafe fn finish_level(&mut self, level: Level, select: &str) -> Result<String> {
-        let depth = self.levels.len();
-        let mut sql = select.to_owned();
+    pub unsafe fn finish_level(&mut self, level: Level, select: &mut Select) -> Result<()> {
+        let mut items = vec![];
         for (at, item) in level.items.iter().enumerate() {
-            let text = match &item.text {
+            let sql = match &item.text {
                 ItemText::None => continue,
-                ItemText::Text(text) => text.clone(),
+                ItemText::Text(text) => Sql::clone(text),
                 ItemText::Shipped(label) => {
                     // SAFETY: by contract.
                     unsafe { self.shipped_text(&level, at, label)? }
@@ -1060,38 +1053,36 @@ impl Translator {
                     unsafe { self.table_text(&level, at, *relation, item)? }
                 }
             };
-            let index = i32::try_from(at + 1).unwrap_or(0);
-            sql = sql.replace(&Self::mark(index, depth), &text);
+            items.push((at + 1, sql));
         }
-        if !level.ctes.is_empty() {
-            let ctes: Vec<_> = level
-                .ctes
-                .iter()
-                .map(|cte| format!("{} AS ({})", quote::identifier(&cte.alias), cte.text))
-                .collect();
-            sql = format!("WITH {} {sql}", ctes.join(", "));
-        }
-        Ok(sql)
+        select.place(&items);
+        let ctes = level.ctes.iter().map(|cte| (cte.alias.clone(), Sql::clone(&cte.text)));
+        select.ctes.extend(ctes);
+        Ok(())
     }
 
-    fn table_mark(relation: pg_sys::Oid) -> String {
-        format!("\u{4}{}\u{4}", relation.to_u32())
-    }
-
-    /// Puts the tables' own texts into the finished SQL. All places that read a table read the same
-    /// columns of it, whichever they use, so that DuckDB sees where the same is computed twice.
+    /// The queries that read the part's tables. All places that read a table read the same columns of
+    /// it, whichever they use, so that DuckDB sees where the same is computed twice.
     ///
     /// # Errors
     /// A table that cannot be read.
-    pub fn with_tables(&self, sql: String) -> Result<String> {
-        let mut sql = sql;
+    pub fn with_tables(&self, sql: &Sql) -> Result<Sql> {
+        let mut tables = vec![];
         for (relation, numbers) in &self.columns {
-            let relation = pg_sys::Oid::from(*relation);
             let numbers: Vec<_> = numbers.iter().copied().collect();
-            let select = LakeTable::load(relation)
+            let select = LakeTable::load(pg_sys::Oid::from(*relation))
                 .and_then(|table| table.select(&numbers))
-                .map_err(|error| Kept(error.message().to_owned()))?;
-            sql = sql.replace(&Self::table_mark(relation), &select);
+                .map_err(|error| Unsupported::construct(error.message()))?;
+            tables.push((*relation, select));
+        }
+        let sql = sql.placed(&|place| match place {
+            Place::Table(wanted) => {
+                tables.iter().find(|(oid, _)| *oid == wanted).map(|(_, sql)| sql.clone())
+            }
+            Place::Item(_) => None,
+        });
+        if sql.has_places() {
+            return unsupported("an item of the FROM clause");
         }
         Ok(sql)
     }
@@ -1109,7 +1100,7 @@ impl Translator {
         for relation in self.columns.keys() {
             let table = LakeTable::load(pg_sys::Oid::from(*relation));
             let used = table.and_then(|table| table.origin.expected());
-            expected.extend(used.map_err(|error| Kept(error.message().to_owned()))?);
+            expected.extend(used.map_err(|error| Unsupported::construct(error.message()))?);
         }
         Ok(expected)
     }
@@ -1122,13 +1113,13 @@ impl Translator {
         at: usize,
         relation: pg_sys::Oid,
         item: &Item,
-    ) -> Result<String> {
+    ) -> Result<Sql> {
         // SAFETY: by contract.
         unsafe {
             let index = i32::try_from(at).unwrap_or(0);
             let rte =
                 pg_sys::list_nth((*level.query).rtable, index).cast::<pg_sys::RangeTblEntry>();
-            let alias = quote::identifier(&item.alias);
+            let alias = sql::identifier(&item.alias);
             let mut used = item.used.clone();
             let mut conditions = vec![];
             if !(*rte).securityQuals.is_null() {
@@ -1145,7 +1136,7 @@ impl Translator {
                 for quals in nodes::items::<pg_sys::Node>((*rte).securityQuals) {
                     let made = self.conditions(quals, false, false);
                     match made {
-                        Ok((condition, _)) => conditions.push(condition),
+                        Ok((made, _)) => conditions.extend(made),
                         Err(reason) => {
                             self.levels.pop();
                             return Err(reason);
@@ -1156,26 +1147,25 @@ impl Translator {
                     used.extend(&inner.items[at].used);
                 }
                 if self.risky_condition {
-                    return kept("a condition that may raise an error, behind a security barrier");
+                    return unsupported(
+                        "a condition that may raise an error, behind a security barrier",
+                    );
                 }
             }
             self.columns.entry(relation.to_u32()).or_default().extend(used);
-            let select = Self::table_mark(relation);
+            let table = sql!("({}) AS {}", Sql::place(Place::Table(relation.to_u32())), alias);
             if conditions.is_empty() {
-                return Ok(format!("({select}) AS {alias}"));
+                return Ok(table);
             }
-            let conditions = conditions.join(" AND ");
-            Ok(format!("(SELECT * FROM ({select}) AS {alias} WHERE {conditions}) AS {alias}"))
+            let conditions = Sql::join(conditions, " AND ");
+            Ok(sql!("(SELECT * FROM {} WHERE {}) AS {}", table, conditions, alias))
         }
     }
 }
 
-/// What stands behind a select list, and the conditions that are left out of it.
-#[derive(Default)]
+/// A query from FROM to HAVING, and the conditions that are left out of it.
 pub struct Source {
-    /// FROM to GROUP BY.
-    pub from: String,
-    pub having: String,
+    pub select: Select,
     pub remaining: Vec<*mut pg_sys::Node>,
 }
 
@@ -1187,16 +1177,16 @@ unsafe fn check_kind(query: *mut pg_sys::Query) -> Result<()> {
     // SAFETY: by contract.
     unsafe {
         if (*query).commandType != pg_sys::CmdType::CMD_SELECT || !(*query).utilityStmt.is_null() {
-            return kept("a statement other than SELECT");
+            return unsupported("a statement other than SELECT");
         }
         if (*query).hasModifyingCTE {
-            return kept("a CTE that changes data");
+            return unsupported("a CTE that changes data");
         }
         if (*query).hasTargetSRFs {
-            return kept("a set-returning function in the select list");
+            return unsupported("a set-returning function in the select list");
         }
         if !(*query).rowMarks.is_null() {
-            return kept("FOR UPDATE and the like");
+            return unsupported("FOR UPDATE and the like");
         }
     }
     Ok(())
@@ -1207,16 +1197,16 @@ unsafe fn check_kind(query: *mut pg_sys::Query) -> Result<()> {
 /// # Safety
 /// A live expression.
 #[must_use]
-pub unsafe fn typed(node: *mut pg_sys::Node, made: &Expression) -> String {
+pub unsafe fn typed(node: *mut pg_sys::Node, made: &Expression) -> Sql {
     // SAFETY: by contract.
     let (oid, typmod) = unsafe { (pg_sys::exprType(node), pg_sys::exprTypmod(node)) };
-    if !made.sql.contains('$') {
+    if !made.sql.has_parameters() {
         return made.sql.clone();
     }
     match (made.decimal, parameter::duck_type(oid, typmod)) {
         (Some(decimal), _) => made.to_decimal_by_cast(decimal),
         (None, Ok(duck_type)) if oid != pg_sys::NUMERICOID => {
-            format!("CAST({} AS {duck_type})", made.sql)
+            sql!("CAST({} AS {})", made, duck_type)
         }
         _ => made.sql.clone(),
     }
@@ -1233,7 +1223,7 @@ pub unsafe fn check_output(node: *mut pg_sys::Node) -> Result<()> {
     // SAFETY: by contract.
     unsafe {
         if pg_sys::exprType(node) == pg_sys::BPCHAROID && !nodes::is_a(node, Tag::T_Var) {
-            return kept("an expression of type character");
+            return unsupported("an expression of type character");
         }
     }
     Ok(())
@@ -1252,6 +1242,31 @@ unsafe fn may_lack(query: *mut pg_sys::Query, column: *mut pg_sys::Node) -> bool
             && (*query).setOperations.is_null()
             && (grouped || !(*query).hasAggs && (*query).havingQual.is_null())
             && !pg_sys::contain_volatile_functions(column)
+    }
+}
+
+/// The types of the columns of a part of a set operation, before they are given one type.
+///
+/// # Safety
+/// A live query and a node of its tree of set operations.
+unsafe fn column_types(query: *mut pg_sys::Query, node: *mut pg_sys::Node) -> Vec<pg_sys::Oid> {
+    // SAFETY: by contract; each cast follows the tag.
+    unsafe {
+        if let Some(set) = nodes::cast::<pg_sys::SetOperationStmt>(node, Tag::T_SetOperationStmt) {
+            return nodes::oids((*set).colTypes).collect();
+        }
+        let Some(leaf) = nodes::cast::<pg_sys::RangeTblRef>(node, Tag::T_RangeTblRef) else {
+            return vec![];
+        };
+        let rte =
+            pg_sys::list_nth((*query).rtable, (*leaf).rtindex - 1).cast::<pg_sys::RangeTblEntry>();
+        if (*rte).subquery.is_null() {
+            return vec![];
+        }
+        nodes::items::<pg_sys::TargetEntry>((*(*rte).subquery).targetList)
+            .filter(|entry| !(**entry).resjunk)
+            .map(|entry| pg_sys::exprType((*entry).expr.cast()))
+            .collect()
     }
 }
 
@@ -1299,7 +1314,7 @@ pub unsafe fn column_name(columns: &[Option<ItemColumn>], name: *const std::ffi:
     let taken = |name: &str| {
         columns.iter().flatten().any(|column| column.name.to_lowercase() == name.to_lowercase())
     };
-    let usable = !own.is_empty() && own != "?column?" && !own.chars().any(char::is_control);
+    let usable = !own.is_empty() && own != "?column?";
     if usable && !taken(&own) {
         return own;
     }

@@ -9,7 +9,8 @@
 use std::ffi::c_char;
 
 use duck::policy::Expected;
-use duck::quote;
+use duck::sql;
+use duck::sql::{Place, Sql};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
@@ -19,8 +20,9 @@ use super::functions;
 use super::late;
 use super::modify;
 use super::part::{self, Part, Plain, Scope};
-use super::query::{self, Extent};
-use super::translator::{ItemColumn, ItemText, Kept, Result, Translator, kept};
+use super::query::{self, Extent, Source};
+use super::select::{self, Select};
+use super::translator::{ItemColumn, ItemText, Result, Translator, Unsupported, unsupported};
 use crate::lake::table;
 use crate::pg::catalog::Objects;
 use crate::pg::nodes::Change;
@@ -88,11 +90,19 @@ pub(super) struct Rewriter {
     complete: bool,
 }
 
+/// A part's rows in DuckDB's SQL.
+struct Rows {
+    sql: Sql,
+    has_limit: bool,
+    plain: Option<Plain>,
+    expected: Expected,
+}
+
 /// One output column of a part.
 struct Output {
     /// What it is in PostgreSQL.
     node: *mut pg_sys::Node,
-    sql: String,
+    sql: Sql,
     column: ItemColumn,
 }
 
@@ -113,8 +123,7 @@ impl Rewriter {
                             self.rewrite_children(outer);
                             return outer;
                         }
-                        Err(Kept(reason)) if !reason.is_empty() => part::add_reason(reason),
-                        Err(_) => {}
+                        Err(unsupported) => part::add_reason(unsupported),
                     }
                 }
             }
@@ -179,12 +188,12 @@ impl Rewriter {
     pub(super) unsafe fn complete_part(
         &mut self,
         query: *mut pg_sys::Query,
-    ) -> std::result::Result<*mut pg_sys::Query, String> {
+    ) -> Result<*mut pg_sys::Query> {
         self.complete = true;
         // SAFETY: by contract.
         let made = unsafe { self.part(query, Extent::Whole) };
         self.complete = false;
-        made.map_err(|Kept(reason)| reason)
+        made
     }
 
     /// The query with the part of the given extent taken out.
@@ -202,28 +211,28 @@ impl Rewriter {
         // SAFETY: by contract; everything happens in a copy.
         unsafe {
             if extent != Extent::Whole && !(*original).setOperations.is_null() {
-                return kept("a set operation");
+                return unsupported("a set operation");
             }
             if is_deep(original) {
-                return kept("an expression that is nested too deeply");
+                return unsupported("an expression that is nested too deeply");
             }
             if extent == Extent::Joined && is_single_table(original) {
                 // PostgreSQL's own scan does the same, and knows how many rows there are.
-                return kept("");
+                return Err(Unsupported::NoGain);
             }
             let query = nodes::copy(original);
             without_group_entry(query);
             let mut translator = Translator::new(self.root);
             translator.enter(query)?;
-            let source = translator.source(query, extent)?;
-            let remaining = source.remaining.clone();
+            let Source { mut select, remaining } = translator.source(query, extent)?;
             let mut outputs: Vec<Output> = vec![];
             let mut targets = vec![];
             let groups = group_keys(query, &translator);
             let grouped = extent != Extent::Joined && groups.is_some();
+            let group_keys = groups.clone().unwrap_or_default();
             let keys = groups.filter(|_| extent == Extent::Joined);
             let distinct = extent == Extent::Whole && !(*query).distinctClause.is_null();
-            let filtered = !source.remaining.is_empty();
+            let filtered = !remaining.is_empty();
             // PostgreSQL computes what DuckDB does not, unless something depends on its value.
             let split_allowed = extent != Extent::Whole
                 || (*query).distinctClause.is_null() && (*query).setOperations.is_null();
@@ -233,6 +242,7 @@ impl Rewriter {
                 extent,
                 keys,
                 grouped,
+                group_keys,
                 distinct,
                 filtered,
                 complete: self.complete,
@@ -252,7 +262,7 @@ impl Rewriter {
                 targets.push(copied);
             }
             let mut conditions = vec![];
-            for condition in &source.remaining {
+            for condition in &remaining {
                 // WHERE comes before any grouping.
                 conditions.push(splitter.ungrouped(|splitter| splitter.split(*condition))?);
             }
@@ -261,54 +271,52 @@ impl Rewriter {
                 let node = splitter.translator.simplified((*query).havingQual);
                 having = splitter.split(node)?;
             }
-            let (mut head, mut tail) = (String::new(), String::new());
             let mut keeps_limit = true;
             if extent == Extent::Whole {
-                head = translator.distinct(query)?;
-                tail = translator.sort_keys((*query).sortClause, (*query).targetList)?;
+                select.distinct = translator.distinct(query)?;
+                select.order = translator.sort_keys((*query).sortClause, (*query).targetList)?;
                 if (*query).limitOption != pg_sys::LimitOption::LIMIT_OPTION_COUNT {
-                    return kept("FETCH FIRST … WITH TIES");
+                    return unsupported("FETCH FIRST … WITH TIES");
                 }
                 if let Ok(limit) = translator.limit(query) {
-                    tail.push_str(&limit);
+                    select.limit = limit;
                     keeps_limit = false;
                 }
             }
-            let items: Vec<_> = outputs
-                .iter()
-                .map(|output| {
-                    format!("{} AS {}", output.sql, quote::identifier(&output.column.name))
-                })
-                .collect();
-            let items = if items.is_empty() { "1".to_owned() } else { items.join(", ") };
-            let from = match extent {
-                Extent::Joined => source.from,
-                _ => translator.with_having(query, source),
-            };
-            let plain = plain_rows(&translator, &from, &outputs)
-                .filter(|_| extent == Extent::Whole && head.is_empty() && tail.is_empty());
-            let select = format!("SELECT {head}{items}{from}{tail}");
-            let Some(level) = translator.levels.pop() else { return kept("a query") };
-            let sql = translator.finish_level(level, &select)?;
-            let sql = translator.with_tables(sql)?;
-            let sql = with_texts(&translator.texts, sql);
+            select.items.extend(
+                outputs.iter().map(|output| select::item(&output.sql, &output.column.name)),
+            );
+            if extent != Extent::Joined {
+                translator.add_having(query, &mut select);
+            }
+            let plain =
+                plain_rows(&translator, &select, &outputs).filter(|_| extent == Extent::Whole);
+            let has_limit = select.limit.is_given();
+            let Some(level) = translator.levels.pop() else { return unsupported("a query") };
+            translator.finish_level(level, &mut select)?;
+            // Texts of `duckdb.query` see nothing of the query.
+            let texts = translator.texts.iter();
+            select.ctes.splice(0..0, texts.map(|(name, text)| (name.clone(), sql::query(text))));
+            let sql = translator.with_tables(&select.print())?;
             if translator.servers.is_empty() {
-                return kept("a query without foreign tables");
+                return unsupported("a query without foreign tables");
             }
             // Whatever came first.
             if translator.barrier && translator.risky_condition {
-                return kept("a condition that may raise an error, behind a security barrier");
+                return unsupported(
+                    "a condition that may raise an error, behind a security barrier",
+                );
             }
             if !translator.texts.is_empty() && !translator.ships.is_empty() {
                 // A text may mean something else when it runs than when it was checked, and would
                 // then find the shipped rows.
-                return kept("duckdb.query beside a relation that is not in the lake");
+                return unsupported("duckdb.query beside a relation that is not in the lake");
             }
             if !translator.texts.is_empty() {
                 let servers: Vec<_> =
                     translator.servers.iter().map(|oid| pg_sys::Oid::from(*oid)).collect();
                 if !session::are_usable(acl::current_role(), &servers).unwrap_or(false) {
-                    return kept("duckdb.query beside a server that the role may not use");
+                    return unsupported("duckdb.query beside a server that the role may not use");
                 }
             }
             if translator.servers.len() > 1 {
@@ -317,8 +325,8 @@ impl Rewriter {
             let local = local_query(query, &outputs, &translator, extent, keeps_limit);
             without_conditions(local, &remaining, &translator);
             let local = if reads_outer_cte(local) { std::ptr::null_mut() } else { local };
-            let expected = translator.expected()?;
-            let item = self.item(&translator, (sql, expected), plain, &outputs, local);
+            let rows = Rows { sql, has_limit, plain, expected: translator.expected()? };
+            let item = self.item(&translator, rows, &outputs, local);
             self.depends_on_role |= translator.depends_on_role;
             let relations = relations(query);
             finish(query, item, relations, targets, conditions, having, extent, keeps_limit);
@@ -333,21 +341,26 @@ impl Rewriter {
     unsafe fn item(
         &self,
         translator: &Translator,
-        (sql, expected): (String, Expected),
-        plain: Option<Plain>,
+        rows: Rows,
         outputs: &[Output],
         local: *mut pg_sys::Query,
     ) -> *mut pg_sys::RangeTblEntry {
         let id = part::add(Part {
             id: 0,
-            sql,
+            sql: rows.sql,
+            has_limit: rows.has_limit,
+            columns: translator
+                .columns
+                .iter()
+                .map(|(relation, numbers)| (*relation, numbers.iter().copied().collect()))
+                .collect(),
             local,
             servers: translator.servers.iter().copied().collect(),
             relations: translator.relations.clone(),
             role: translator.role.unwrap_or(pg_sys::InvalidOid).to_u32(),
-            expected,
+            expected: rows.expected,
             ships: translator.ships.clone(),
-            plain,
+            plain: rows.plain,
         });
         let variadic = !translator.arguments.is_empty();
         // SAFETY: fresh nodes, allocated beside the query.
@@ -405,7 +418,11 @@ impl Rewriter {
 ///
 /// # Safety
 /// The innermost level is the query's.
-unsafe fn plain_rows(translator: &Translator, from: &str, outputs: &[Output]) -> Option<Plain> {
+unsafe fn plain_rows(
+    translator: &Translator,
+    select: &Select,
+    outputs: &[Output],
+) -> Option<Plain> {
     let [level] = translator.levels.as_slice() else { return None };
     let mut tables = level.items.iter().zip(1..).filter(|(item, _)| !item.alias.is_empty());
     let ((item, index), None) = (tables.next()?, tables.next()) else { return None };
@@ -415,21 +432,23 @@ unsafe fn plain_rows(translator: &Translator, from: &str, outputs: &[Output]) ->
             pg_sys::list_nth((*level.query).rtable, index - 1).cast::<pg_sys::RangeTblEntry>();
         !(*rte).securityQuals.is_null()
     };
-    let condition =
-        from.strip_prefix(" FROM ")?.strip_prefix(Translator::mark(index, 0).as_str())?;
+    let place = usize::try_from(index).ok()?;
     let items: Vec<_> = outputs.iter().map(|output| output.sql.clone()).collect();
-    // What stands for other tables.
-    let reads_others = |text: &String| text.contains(['\u{3}', '\u{4}']);
-    let condition = condition.to_owned();
-    let plain = matches!(item.text, ItemText::Table(_))
-        && !has_policies
-        && (condition.is_empty() || condition.starts_with(" WHERE "))
-        && !reads_others(&condition)
-        && !items.iter().any(reads_others);
+    let is_filter = select.from == [Sql::place(Place::Item(place))]
+        && select.groups.is_empty()
+        && select.having.is_empty()
+        && select.distinct.is_none()
+        && select.order.is_empty()
+        && !select.limit.is_given();
+    let reads_others = items.iter().chain(&select.conditions).any(Sql::has_places)
+        || !level.ctes.is_empty()
+        || !translator.texts.is_empty();
+    let plain =
+        matches!(item.text, ItemText::Table(_)) && !has_policies && is_filter && !reads_others;
     plain.then(|| Plain {
         alias: item.alias.clone(),
         items,
-        condition,
+        conditions: select.conditions.clone(),
         used: item.used.iter().copied().filter(|number| *number > 0).collect(),
     })
 }
@@ -444,6 +463,8 @@ struct Splitter<'a> {
     keys: Option<Vec<*mut pg_sys::Node>>,
     /// Whether the part itself groups its rows, and whether it removes duplicates.
     grouped: bool,
+    /// By what the part does.
+    group_keys: Vec<*mut pg_sys::Node>,
     distinct: bool,
     /// PostgreSQL checks conditions on the part's rows.
     filtered: bool,
@@ -483,12 +504,17 @@ impl Splitter<'_> {
                 return Ok(known);
             }
             if self.belongs_to_postgres(node) {
-                return kept("a window function or an aggregate");
+                return unsupported("a window function or an aggregate");
             }
             query::check_output(node)?;
             let made = self.translator.attempt(|translator| translator.expression(node))?;
+            if self.grouped && !self.is_grouped(node) {
+                return unsupported("a column that is not grouped by");
+            }
             if made.risky && self.filtered {
-                return kept("an expression that may raise an error, above a condition that stays");
+                return unsupported(
+                    "an expression that may raise an error, above a condition that stays",
+                );
             }
             if !made.inexact_scale {
                 return self.add(node, made, name);
@@ -499,11 +525,11 @@ impl Splitter<'_> {
             let fits = !self.distinct
                 && (!self.grouped || nodes::walk(node, &mut |n| nodes::is_a(n, Tag::T_Aggref)));
             let Some(scale) = made.scale.clone().filter(|_| fits) else {
-                return kept("a numeric whose digits behind the point vary");
+                return unsupported("a numeric whose digits behind the point vary");
             };
             let value = self.add(node, Expression { inexact_scale: false, ..made }, name)?;
             let count = built_in("scale", &[pg_sys::NUMERICOID], pg_sys::INT4OID, &[node]);
-            let scale = Expression::new(format!("CAST({scale} AS INTEGER)"));
+            let scale = Expression::new(sql!("CAST({} AS INTEGER)", scale));
             let scale = match self.known(count) {
                 Some(known) => known,
                 None => self.add(count, scale, std::ptr::null())?,
@@ -511,6 +537,38 @@ impl Splitter<'_> {
             let types = [pg_sys::NUMERICOID, pg_sys::INT4OID];
             Ok(built_in("round", &types, pg_sys::NUMERICOID, &[value, scale]))
         }
+    }
+
+    /// Whether a grouping has one value of the expression for each group.
+    ///
+    /// # Safety
+    /// A live expression.
+    unsafe fn is_grouped(&self, node: *mut pg_sys::Node) -> bool {
+        let mut grouped = true;
+        // SAFETY: by contract; each cast follows the tag.
+        unsafe {
+            let _ = nodes::mutate(node, &mut |node, depth| {
+                let is_key = |node: *mut pg_sys::Node| {
+                    let same = |key: &*mut pg_sys::Node| {
+                        pg_sys::equal((*key).cast_const().cast(), node.cast_const().cast())
+                    };
+                    self.group_keys.iter().any(same)
+                };
+                let is_aggregate = matches!((*node).type_, Tag::T_Aggref | Tag::T_GroupingFunc);
+                if depth == 0 && (is_aggregate || is_key(node)) {
+                    return Change::Into(node);
+                }
+                if let Some(var) = nodes::cast::<pg_sys::Var>(node, Tag::T_Var)
+                    && (*var).varlevelsup == depth
+                {
+                    let own = nodes::copy(var);
+                    (*own).varlevelsup = 0;
+                    grouped &= is_key(own.cast());
+                }
+                Change::Descend
+            });
+        }
+        grouped
     }
 
     /// # Safety
@@ -616,19 +674,24 @@ impl Splitter<'_> {
                 let (of_ours, inner) = match tag {
                     Tag::T_Var => ((*node.cast::<pg_sys::Var>()).varlevelsup == depth, true),
                     Tag::T_Aggref => ((*node.cast::<pg_sys::Aggref>()).agglevelsup == depth, true),
+                    Tag::T_GroupingFunc => {
+                        ((*node.cast::<pg_sys::GroupingFunc>()).agglevelsup == depth, true)
+                    }
                     _ => (false, false),
                 };
                 if !inner || !of_ours {
                     return Ok(Change::Descend);
                 }
-                if tag == Tag::T_Aggref {
-                    return kept("an aggregate of an outer query");
+                match tag {
+                    Tag::T_Aggref => return unsupported("an aggregate of an outer query"),
+                    Tag::T_GroupingFunc => return unsupported("GROUPING of an outer query"),
+                    _ => {}
                 }
                 let own = nodes::copy(node);
                 (*own.cast::<pg_sys::Var>()).varlevelsup = 0;
                 let var = nodes::copy(self.whole(own, std::ptr::null())?);
                 if !nodes::is_a(var, Tag::T_Var) {
-                    return kept("a numeric whose digits behind the point vary");
+                    return unsupported("a numeric whose digits behind the point vary");
                 }
                 (*var.cast::<pg_sys::Var>()).varlevelsup = depth;
                 return Ok(Change::Into(var));
@@ -676,7 +739,7 @@ impl Splitter<'_> {
     unsafe fn average(
         &mut self,
         call: *mut pg_sys::Aggref,
-        reason: Kept,
+        reason: Unsupported,
     ) -> Result<*mut pg_sys::Node> {
         // SAFETY: by contract; the aggregates are PostgreSQL's own.
         unsafe {
@@ -1075,36 +1138,19 @@ unsafe fn is_single_table(query: *mut pg_sys::Query) -> bool {
     }
 }
 
-/// Puts the texts of `duckdb.query` before the query, each as a CTE, where it sees nothing of the query.
-fn with_texts(texts: &[(String, String)], sql: String) -> String {
-    if texts.is_empty() {
-        return sql;
-    }
-    let ctes: Vec<_> = texts
-        .iter()
-        // The newline ends a comment at the text's end.
-        .map(|(name, text)| format!("{} AS (\n{text}\n)", quote::identifier(name)))
-        .collect();
-    let rest = match sql.strip_prefix("WITH ") {
-        Some(rest) => format!(", {rest}"),
-        None => format!(" {sql}"),
-    };
-    format!("WITH {}{rest}", ctes.join(", "))
-}
-
 /// Servers of one statement must not lie in one another: a path would be ambiguous.
 fn check_servers(translator: &Translator) -> Result<()> {
     let mut locations: Vec<String> = vec![];
     for oid in &translator.servers {
         let server = crate::pg::catalog::server_by_oid(pg_sys::Oid::from(*oid));
         let spec = server.and_then(|server| session::specification(&server).ok());
-        let Some(spec) = spec else { return kept("a server that is gone") };
+        let Some(spec) = spec else { return unsupported("a server that is gone") };
         let location = spec.location().to_owned();
         let overlaps = |other: &String| {
             duck::location::is_under(&location, other) || duck::location::is_under(other, &location)
         };
         if locations.iter().any(overlaps) {
-            return kept("tables on servers whose locations overlap");
+            return unsupported("tables on servers whose locations overlap");
         }
         locations.push(location);
     }
@@ -1238,6 +1284,8 @@ unsafe fn finish(
             having,
             (*query).limitCount,
             (*query).limitOffset,
+            // Their offsets may be sub-queries.
+            (*query).windowClause.cast(),
         ];
         for tree in trees {
             links |= nodes::walk(tree, &mut |node| nodes::is_a(node, Tag::T_SubLink));

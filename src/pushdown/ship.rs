@@ -6,12 +6,41 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
 use super::expression::{Decimal, is_plain_type};
-use super::translator::{Item, ItemColumn, ItemText, Level, Result, Translator, kept};
+use super::translator::{Item, ItemColumn, ItemText, Level, Result, Translator, unsupported};
 use crate::guc;
 use crate::lake::table;
 use crate::pg::{catalog, encoding, nodes};
 use crate::session::shipping;
-use duck::quote;
+use duck::sql;
+use duck::sql::Sql;
+
+/// What rows that are shipped are called.
+#[derive(Clone, Debug)]
+pub enum Label {
+    /// By its qualified name.
+    Relation(String),
+    Function,
+    Query,
+}
+
+impl Label {
+    /// In a list of what is shipped.
+    fn name(&self) -> &str {
+        match self {
+            Self::Relation(name) => name,
+            Self::Function => "a function in the FROM clause",
+            Self::Query => "a query",
+        }
+    }
+
+    /// As a reason why something stays in PostgreSQL.
+    fn construct(&self) -> String {
+        match self {
+            Self::Relation(name) => format!("relation {name}"),
+            Self::Function | Self::Query => self.name().to_owned(),
+        }
+    }
+}
 
 /// Rows to ship: the plan that gives them, and their columns.
 #[derive(Clone, Debug)]
@@ -39,15 +68,15 @@ impl Translator {
         unsafe {
             let label = match (*rte).rtekind {
                 pg_sys::RTEKind::RTE_RELATION => {
-                    format!("relation {}", catalog::relation_name((*rte).relid))
+                    Label::Relation(catalog::relation_name((*rte).relid))
                 }
-                _ => "a function in the FROM clause".to_owned(),
+                _ => Label::Function,
             };
             if guc::ship_rows() == 0
                 || (*rte).lateral
                 || reads_outside(rte.cast(), self.levels.len())
             {
-                return kept(label);
+                return unsupported(label.construct());
             }
             if (*rte).rtekind == pg_sys::RTEKind::RTE_RELATION {
                 let kind = (*rte).relkind.cast_unsigned();
@@ -58,7 +87,7 @@ impl Translator {
                 ]
                 .contains(&kind)
                 {
-                    return kept(label);
+                    return unsupported(label.construct());
                 }
             }
             let alias = self.alias(name);
@@ -85,7 +114,7 @@ impl Translator {
     ///
     /// # Safety
     /// A live level.
-    pub unsafe fn shipped_text(&mut self, level: &Level, at: usize, label: &str) -> Result<String> {
+    pub unsafe fn shipped_text(&mut self, level: &Level, at: usize, label: &Label) -> Result<Sql> {
         // SAFETY: by contract.
         unsafe {
             let item = &level.items[at];
@@ -124,7 +153,7 @@ impl Translator {
             let mut items = vec![];
             for (position, number) in item.used.iter().enumerate() {
                 let Some((oid, typmod, collation)) = column_type(rte, *number) else {
-                    return kept(label);
+                    return unsupported(label.construct());
                 };
                 let resno = i16::try_from(position + 1).unwrap_or(i16::MAX);
                 let var = pg_sys::makeVar(1, *number, oid, typmod, collation, 0);
@@ -133,21 +162,25 @@ impl Translator {
                 columns.push((format!("c{number}"), oid.to_u32(), typmod));
                 // Blanks at the end are not shipped.
                 let length = typmod - 4;
+                let value = sql!("c{}", position);
                 let value = if oid == pg_sys::BPCHAROID && length > 0 {
-                    format!(
-                        "CASE WHEN length(c{position}) < {length} THEN rpad(c{position}, {length}, ' ') ELSE c{position} END"
+                    sql!(
+                        "CASE WHEN length({}) < {} THEN rpad({}, {}, ' ') ELSE {} END",
+                        value,
+                        length,
+                        value,
+                        length,
+                        value
                     )
                 } else {
-                    format!("c{position}")
+                    value
                 };
-                items.push(format!("{value} AS c{number}"));
+                items.push(sql!("{} AS c{}", value, *number));
             }
             (*query).targetList = nodes::list_of(targets);
-            let label = label.strip_prefix("relation ").unwrap_or(label).to_owned();
             let number = self.ship(query, columns, label)?;
-            let items = if items.is_empty() { "1".to_owned() } else { items.join(", ") };
-            let table = shipping::table_name(number);
-            Ok(format!("(SELECT {items} FROM temp.{table}) AS {}", quote::identifier(&item.alias)))
+            let alias = sql::identifier(&item.alias);
+            Ok(sql!("({}) AS {}", read_shipped(items, number), alias))
         }
     }
 
@@ -172,7 +205,7 @@ impl Translator {
                 || !(*query).rowMarks.is_null()
                 || pg_sys::contain_volatile_functions(query.cast())
             {
-                return kept("a query that is not shipped");
+                return unsupported("a query that is not shipped");
             }
             let (mut columns, mut items, mut outer) = (vec![], vec![], vec![]);
             for entry in nodes::items::<pg_sys::TargetEntry>((*query).targetList) {
@@ -182,7 +215,7 @@ impl Translator {
                 let node = (*entry).expr.cast();
                 let (oid, typmod) = (pg_sys::exprType(node), pg_sys::exprTypmod(node));
                 if !is_shippable(oid, typmod) || oid == pg_sys::BPCHAROID {
-                    return kept(format!(
+                    return unsupported(format!(
                         "a query with a column of type {}",
                         catalog::type_name(oid, typmod)
                     ));
@@ -190,14 +223,13 @@ impl Translator {
                 let position = columns.len();
                 let name = super::query::column_name(&outer, (*entry).resname);
                 columns.push((name.clone(), oid.to_u32(), typmod));
-                items.push(format!("c{position} AS {}", quote::identifier(&name)));
+                items.push(sql!("c{} AS {}", position, sql::identifier(&name)));
                 let decimal =
                     (oid == pg_sys::NUMERICOID).then(|| Decimal::of_typmod(typmod)).flatten();
                 outer.push(Some(ItemColumn { name, decimal, inexact_scale: false }));
             }
-            let number = self.ship(nodes::copy(query), columns, "a query".into())?;
-            let items = if items.is_empty() { "1".to_owned() } else { items.join(", ") };
-            let sql = format!("SELECT {items} FROM temp.{}", shipping::table_name(number));
+            let number = self.ship(nodes::copy(query), columns, &Label::Query)?;
+            let sql = read_shipped(items, number);
             Ok(super::query::Translated { sql, columns: outer, missing: vec![] })
         }
     }
@@ -210,7 +242,7 @@ impl Translator {
         &mut self,
         query: *mut pg_sys::Query,
         columns: Vec<(String, u32, i32)>,
-        label: String,
+        label: &Label,
     ) -> Result<usize> {
         // SAFETY: by contract; the planner's own entry point.
         unsafe {
@@ -218,12 +250,20 @@ impl Translator {
             let plan = pg_sys::planner(query, c"".as_ptr(), 0, params);
             let rows = (*(*plan).planTree).plan_rows;
             if rows > f64::from(guc::ship_rows()) {
-                return kept(format!("{label}: more rows than duckdb.ship_rows"));
+                let label = label.name();
+                return unsupported(format!("{label}: more rows than duckdb.ship_rows"));
             }
+            let label = label.name().to_owned();
             self.ships.push(Ship { plan, columns, label, rows });
             Ok(self.ships.len() - 1)
         }
     }
+}
+
+/// The query that reads shipped rows.
+fn read_shipped(items: Vec<Sql>, number: usize) -> Sql {
+    let table = sql::word(&shipping::table_name(number));
+    sql!("SELECT {} FROM temp.{}", table::select_list(items), table)
 }
 
 /// Whether rows of the type go to DuckDB and come back unchanged.

@@ -2,24 +2,49 @@
 //! count.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
 
+use duck::sql;
+use duck::sql::Sql;
 use pgrx::pg_sys;
 
 use super::expression::{Decimal, Expression};
-use super::ship::Ship;
+use super::ship::{Label, Ship};
 use crate::lake::table::{ROW_COLUMN, ROW_NUMBER};
 use crate::pg::nodes;
 
-/// Why something stays in PostgreSQL: the name of a construct.
+/// Why something stays in PostgreSQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept(pub String);
+pub enum Unsupported {
+    /// A construct that DuckDB does not do as PostgreSQL does, by the name that EXPLAIN gives it.
+    Construct(String),
+    /// PostgreSQL does as well, so nothing is told.
+    NoGain,
+}
 
-pub type Result<T> = std::result::Result<T, Kept>;
+impl Unsupported {
+    #[must_use]
+    pub fn construct(name: impl Into<String>) -> Self {
+        Self::Construct(name.into())
+    }
+
+    /// What EXPLAIN tells.
+    #[must_use]
+    pub fn reason(self) -> Option<String> {
+        match self {
+            Self::Construct(name) => Some(name),
+            Self::NoGain => None,
+        }
+    }
+}
+
+pub type Result<T> = std::result::Result<T, Unsupported>;
 
 /// # Errors
 /// Always.
-pub fn kept<T>(reason: impl Into<String>) -> Result<T> {
-    Err(Kept(reason.into()))
+pub fn unsupported<T>(construct: impl Into<String>) -> Result<T> {
+    Err(Unsupported::construct(construct))
 }
 
 /// One column of a FROM item.
@@ -31,14 +56,31 @@ pub struct ItemColumn {
     pub inexact_scale: bool,
 }
 
+impl ItemColumn {
+    /// The column of the item called `alias`.
+    #[must_use]
+    pub fn of(&self, alias: &str) -> Expression {
+        Expression {
+            sql: qualified(alias, &self.name),
+            decimal: self.decimal,
+            inexact_scale: self.inexact_scale,
+            ..Expression::default()
+        }
+    }
+}
+
+fn qualified(alias: &str, column: &str) -> Sql {
+    sql!("{}.{}", sql::identifier(alias), sql::identifier(column))
+}
+
 /// A FROM item: where its columns are found.
 #[derive(Clone, Debug, Default)]
 pub struct Item {
     pub alias: String,
     /// By attribute number, from 0; `None` for dropped ones.
-    pub columns: Vec<Option<ItemColumn>>,
+    pub columns: Rc<[Option<ItemColumn>]>,
     /// Why columns are missing, by attribute number.
-    pub missing: Vec<(i16, Kept)>,
+    pub missing: Rc<[(i16, Unsupported)]>,
     /// The attribute numbers that were used.
     pub used: BTreeSet<i16>,
     /// Conditions that PostgreSQL checks where it reads the item's rows to ship them.
@@ -56,12 +98,20 @@ pub enum ItemText {
     /// A foreign table; its columns are listed when all uses are known.
     Table(pg_sys::Oid),
     /// Rows that PostgreSQL gives, by the name under which reasons call it.
-    Shipped(String),
+    Shipped(Label),
     /// Whole.
-    Text(String),
+    Text(Rc<Sql>),
+}
+
+impl ItemText {
+    #[must_use]
+    pub fn of(sql: Sql) -> Self {
+        Self::Text(Rc::new(sql))
+    }
 }
 
 /// One level of nested queries.
+#[derive(Clone)]
 pub struct Level {
     pub query: *mut pg_sys::Query,
     /// By range table index, from 1.
@@ -76,9 +126,9 @@ pub struct Level {
 pub struct Cte {
     pub name: String,
     pub alias: String,
-    pub columns: Vec<Option<ItemColumn>>,
-    pub missing: Vec<(i16, Kept)>,
-    pub text: String,
+    pub columns: Rc<[Option<ItemColumn>]>,
+    pub missing: Rc<[(i16, Unsupported)]>,
+    pub text: Rc<Sql>,
 }
 
 /// A column in a translated expression: where it comes from, and what it is.
@@ -87,12 +137,22 @@ pub struct Seen {
     pub depth: usize,
     pub item: usize,
     pub type_oid: pg_sys::Oid,
-    pub sql: String,
+    pub sql: Rc<Sql>,
 }
 
-/// The translation of one part.
-#[derive(Default)]
+/// The translation of one part: the planner's structures, and the one value that holds all that is
+/// known of the part so far.
 pub struct Translator {
+    /// Stands for the planner's in const folding.
+    pub planner: *mut pg_sys::PlannerInfo,
+    pub state: State,
+}
+
+/// What a translation has come to. A step that fails gives it back whole, as it was before: nothing
+/// of what the step noted stays, and nothing that a text of the step's needs gets lost while the text
+/// itself is kept.
+#[derive(Clone, Default)]
+pub struct State {
     /// What `$1` and so on stand for.
     pub arguments: Vec<*mut pg_sys::Node>,
     pub servers: BTreeSet<u32>,
@@ -123,15 +183,27 @@ pub struct Translator {
     /// How many expressions are around the one at hand.
     pub depth: u32,
     pub case_tests: Vec<Expression>,
-    pub sublink_columns: Vec<Vec<Expression>>,
-    /// Stands for the planner's in const folding.
-    pub planner: *mut pg_sys::PlannerInfo,
+    pub sublink_columns: Vec<Rc<[Expression]>>,
+}
+
+impl Deref for Translator {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Translator {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
 }
 
 impl Translator {
     #[must_use]
     pub fn new(planner: *mut pg_sys::PlannerInfo) -> Self {
-        Self { planner, ..Self::default() }
+        Self { planner, state: State::default() }
     }
 
     /// A name for a FROM item that nothing else in the text has.
@@ -152,39 +224,20 @@ impl Translator {
     /// # Errors
     /// The step's own.
     pub fn attempt<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let (arguments, relations, ships, texts) =
-            (self.arguments.len(), self.relations.len(), self.ships.len(), self.texts.len());
-        let (levels, tests, links) =
-            (self.levels.len(), self.case_tests.len(), self.sublink_columns.len());
-        let servers = self.servers.clone();
-        let flags = (
-            self.role,
-            self.depends_on_role,
-            self.barrier,
-            self.risky_condition,
-            self.reads_lake_format,
-            self.reads_pattern,
-        );
+        let before = self.state.clone();
         let outcome = step(self);
         if outcome.is_err() {
-            self.arguments.truncate(arguments);
-            self.relations.truncate(relations);
-            self.ships.truncate(ships);
-            self.texts.truncate(texts);
-            self.levels.truncate(levels);
-            self.case_tests.truncate(tests);
-            self.sublink_columns.truncate(links);
-            self.servers = servers;
-            (
-                self.role,
-                self.depends_on_role,
-                self.barrier,
-                self.risky_condition,
-                self.reads_lake_format,
-                self.reads_pattern,
-            ) = flags;
+            self.state = before;
         }
         outcome
+    }
+
+    /// Whether a step would succeed: it leaves nothing behind in any case.
+    pub fn probe<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T>) -> bool {
+        let before = self.state.clone();
+        let outcome = step(self);
+        self.state = before;
+        outcome.is_ok()
     }
 
     /// Folds constants, and inlines SQL functions, as PostgreSQL's planner would.
@@ -207,16 +260,16 @@ impl Translator {
         unsafe {
             let up = usize::try_from((*var).varlevelsup).unwrap_or(usize::MAX);
             let Some(depth) = self.levels.len().checked_sub(up.saturating_add(1)) else {
-                return kept("a column of an outer query");
+                return unsupported("a column of an outer query");
             };
             let Ok(index) = usize::try_from((*var).varno) else {
-                return kept("a special variable");
+                return unsupported("a special variable");
             };
             let rte = pg_sys::list_nth((*self.levels[depth].query).rtable, (*var).varno - 1)
                 .cast::<pg_sys::RangeTblEntry>();
             let number = (*var).varattno;
             if number == 0 {
-                return kept("a whole row");
+                return unsupported("a whole row");
             }
             if number < 0 {
                 return self.row_of(var, depth, index);
@@ -229,23 +282,20 @@ impl Translator {
                 return made;
             }
             let Some(item) = self.levels[depth].items.get_mut(index - 1) else {
-                return kept("a column of an unknown item");
+                return unsupported("a column of an unknown item");
             };
             let column = usize::try_from(number - 1).ok().and_then(|at| item.columns.get(at));
             let Some(Some(column)) = column else {
                 let missing = item.missing.iter().find(|(missing, _)| *missing == number);
-                let unknown = || Kept("a column of an item that is not translated".into());
+                let unknown =
+                    || Unsupported::construct("a column of an item that is not translated");
                 return Err(missing.map_or_else(unknown, |(_, reason)| reason.clone()));
             };
+            let made = column.of(&item.alias);
             item.used.insert(number);
-            let sql = format!(
-                "{}.{}",
-                duck::quote::identifier(&item.alias),
-                duck::quote::identifier(&column.name)
-            );
-            let (decimal, inexact_scale) = (column.decimal, column.inexact_scale);
-            self.seen.push(Seen { depth, item: index, type_oid: (*var).vartype, sql: sql.clone() });
-            Ok(Expression { sql, decimal, inexact_scale, ..Expression::default() })
+            let (type_oid, sql) = ((*var).vartype, Rc::new(made.sql.clone()));
+            self.seen.push(Seen { depth, item: index, type_oid, sql });
+            Ok(made)
         }
     }
 
@@ -265,11 +315,9 @@ impl Translator {
         match item {
             Some(item) if is_row && matches!(item.text, ItemText::Table(_)) => {
                 item.used.insert(ROW_NUMBER);
-                let (alias, row) = (&item.alias, ROW_COLUMN);
-                let parts = [alias, row].map(duck::quote::identifier);
-                Ok(Expression::new(parts.join(".")))
+                Ok(Expression::new(qualified(&item.alias, ROW_COLUMN)))
             }
-            _ => kept("a system column"),
+            _ => unsupported("a system column"),
         }
     }
 
@@ -286,7 +334,7 @@ impl Translator {
                 let current = crate::pg::acl::current_role();
                 let meant = |role| if role == pg_sys::InvalidOid { current } else { role };
                 if meant(known) != meant(role) {
-                    return kept("relations that are read as different roles");
+                    return unsupported("relations that are read as different roles");
                 }
                 self.role = Some(meant(role));
                 self.depends_on_role = true;

@@ -28,7 +28,8 @@ pub unsafe fn explain(
     // SAFETY: by contract.
     let tables = unsafe { tables_of(plan, range_table) };
     for table in &tables {
-        match described(table, role, entry, &plan.sql) {
+        let numbers = plan.tables().map(|read| read.columns_of(table.relation)).unwrap_or_default();
+        match described(table, role, entry, numbers) {
             Err(found) if says_which_table(&found) => {
                 return access::discreet(found, role, entry);
             }
@@ -44,7 +45,7 @@ pub unsafe fn explain(
     }
 }
 
-/// The columns of a table's files, if they have all that `sql` uses as the table says.
+/// The columns of a table's files, if those with these numbers are as the table says.
 ///
 /// # Errors
 /// 42703, 42804 and 58P01 naming the table; DuckDB's.
@@ -52,13 +53,13 @@ pub fn described(
     table: &LakeTable,
     role: pg_sys::Oid,
     entry: &Entry,
-    sql: &str,
+    numbers: &[i16],
 ) -> Result<Vec<Column>> {
     let describe = |query: &str| -> Result<Vec<Column>> {
         Ok(session::describe(role, query, vec![], entry.clone())?.columns)
     };
     match describe(&table.all_columns(true)?) {
-        Ok(found) => match table.difference(&found, sql, true) {
+        Ok(found) => match table.difference(&found, numbers, true) {
             Some(difference) => Err(difference),
             None => Ok(found),
         },
@@ -69,8 +70,8 @@ pub fn described(
         Err(error) => match describe(&table.all_columns(false)?) {
             Ok(found) => {
                 // A mere count reads the first column.
-                let all = || table.difference(&found, &table.names(), false);
-                Err(table.difference(&found, sql, false).or_else(all).unwrap_or(error))
+                let all = || table.difference(&found, &table.numbers(), false);
+                Err(table.difference(&found, numbers, false).or_else(all).unwrap_or(error))
             }
             Err(_) => Err(error),
         },

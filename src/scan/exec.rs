@@ -14,7 +14,6 @@ use super::plan::{Modify, ScanPlan};
 use super::recheck;
 use super::shipping::{self, Shipping};
 use crate::error::{Error, Result, report};
-use crate::lake::hidden;
 use crate::lake::table::LakeTable;
 use crate::pg::methods::Methods;
 use crate::pg::{acl, hook, memory, nodes};
@@ -325,7 +324,7 @@ unsafe fn begin(
 pub fn travel_entry(plan: &mut ScanPlan) -> Result<Option<Entry>> {
     let Some(travel) = &plan.travel else { return Ok(None) };
     let past = travel.open(acl::current_role())?;
-    plan.sql = past.select(&plan.names)?;
+    plan.set_sql(&past.select(&plan.names)?);
     Ok(Some(Entry::table(past.table.server, past.expected())))
 }
 
@@ -781,9 +780,8 @@ fn note_write(plan: &ScanPlan, role: pg_sys::Oid, entry: &Entry) -> Result<()> {
 fn around(modify: Modify) -> Result<Around> {
     let table = LakeTable::load(pg_sys::Oid::from(modify.relation))?;
     let check = table.before_write(&modify.columns);
-    let in_place = modify
-        .in_place
-        .and_then(|(sql, used)| Some((hidden::executed(&sql), table.as_declared(&used)?)));
+    let in_place =
+        modify.in_place.and_then(|(sql, used)| Some((sql.executed, table.as_declared(&used)?)));
     Ok(Around { before: modify.before, behind: modify.behind, check, in_place })
 }
 

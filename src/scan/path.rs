@@ -4,7 +4,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use duck::quote;
+use duck::sql;
+use duck::sql::{Printed, Sql};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
@@ -12,9 +13,9 @@ use super::exec;
 use super::plan::{Modify, ScanPlan, Shipped, Source, Tables};
 use super::qual;
 use crate::error::{Error, Result, report};
-use crate::lake::table::{LakeTable, ROW_COLUMN, ROW_NUMBER};
+use crate::lake::mixed;
+use crate::lake::table::{self, LakeTable, ROW_COLUMN, ROW_NUMBER};
 use crate::lake::travel::Travel;
-use crate::lake::{hidden, mixed};
 use crate::pg::catalog::{self, Objects};
 use crate::pg::methods::Methods;
 use crate::pg::row_type::RowColumn;
@@ -388,8 +389,8 @@ unsafe fn plan_table(
         }
         let position = |number: i16| numbers.iter().position(|fetched| *fetched == number);
         let limits = if local.is_null() && part::is_enabled() { limits(root, rel) } else { vec![] };
-        let sql = if pushed.condition.is_empty() {
-            table.select(&numbers)?
+        let (sql, read) = if pushed.conditions.is_empty() {
+            (table.select(&numbers)?, numbers.clone())
         } else {
             let inside: Vec<_> = numbers
                 .iter()
@@ -400,15 +401,17 @@ unsafe fn plan_table(
                 .collect();
             let row = is_changed.then_some(ROW_COLUMN);
             let aliases = fetched.iter().map(|column| column.alias.as_str()).chain(row);
-            let names: Vec<_> = aliases.map(quote::identifier).collect();
-            let names = if names.is_empty() { "1".to_owned() } else { names.join(", ") };
-            let inner = table.select(&inside)?;
-            format!(
-                "SELECT {names} FROM ({inner}) AS {} WHERE {}",
-                quote::identifier(alias),
-                pushed.condition
-            )
+            let names = table::select_list(aliases.map(sql::identifier).collect());
+            let sql = sql!(
+                "SELECT {} FROM ({}) AS {} WHERE {}",
+                names,
+                table.select(&inside)?,
+                sql::identifier(alias),
+                Sql::join(pushed.conditions, " AND ")
+            );
+            (sql, inside)
         };
+        let Printed { executed, shown } = sql.printed();
         let mut kept = part::reasons();
         kept.extend(
             pushed.kept.iter().filter(|reason| !kept.contains(reason)).cloned().collect::<Vec<_>>(),
@@ -417,12 +420,14 @@ unsafe fn plan_table(
             source: Source::Tables(Tables {
                 servers: vec![table.server.to_u32()],
                 relations: vec![table.name.clone()],
+                columns: vec![(relation.to_u32(), read)],
                 role: (*rel).userid.to_u32(),
                 expected: Box::new(table.origin.expected()?),
                 kept,
                 ..Tables::default()
             }),
-            sql,
+            sql: executed,
+            shown,
             arguments: pushed.arguments.len(),
             names: fetched
                 .iter()
@@ -540,18 +545,24 @@ unsafe fn plan_part(
         let mut sql = part.sql.clone();
         let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
         let items = items_of_part(&names, &used);
-        if !conditions.condition.is_empty() {
-            let items = items.unwrap_or_else(|| "*".into());
-            let condition = &conditions.condition;
-            sql = format!("SELECT {items} FROM ({sql}) AS \"pushed\" WHERE {condition}");
+        let mut has_limit = part.has_limit;
+        if !conditions.conditions.is_empty() {
+            let items = items.unwrap_or_else(|| sql!("*"));
+            let condition = Sql::join(conditions.conditions, " AND ");
+            sql = sql!("SELECT {} FROM ({}) AS \"pushed\" WHERE {}", items, sql, condition);
+            has_limit = false;
         } else if let Some(items) = items {
-            sql = format!("SELECT {items} FROM ({sql}) AS \"pushed\"");
+            sql = sql!("SELECT {} FROM ({}) AS \"pushed\"", items, sql);
+            has_limit = false;
         }
+        let Printed { executed, shown } = sql.printed();
         let limits = if local.is_null() { limits(root, rel) } else { vec![] };
         let plan = ScanPlan {
             source: Source::Tables(Tables {
                 servers: part.servers.clone(),
                 relations: part.relations.clone(),
+                columns: part.columns.clone(),
+                has_limit,
                 role: part.role,
                 queries: !part.expected.texts.is_empty(),
                 expected: Box::new(part.expected.clone()),
@@ -566,7 +577,8 @@ unsafe fn plan_part(
                     })
                     .collect(),
             }),
-            sql,
+            sql: executed,
+            shown,
             names: columns.iter().map(|column| column.name.clone()).collect(),
             fetch: (0..columns.len()).collect(),
             whole_row: used.contains(&0),
@@ -629,9 +641,9 @@ pub unsafe fn plan_direct(
             table: direct.target.parts(),
             relation: direct.relation.to_u32(),
             columns: direct.values.iter().map(|(name, _)| name.clone()).collect(),
-            in_place: direct.in_place(),
-            before,
-            behind,
+            in_place: direct.in_place().map(|(sql, used)| (sql.printed(), used)),
+            before: before.executed(),
+            behind: behind.executed(),
         });
         let json = nodes::server_string_node(&plan.to_json());
         (*scan).custom_private = nodes::list_of(std::iter::once(json).chain(further));
@@ -655,7 +667,7 @@ pub unsafe fn plan_direct(
 
 /// The select list over a part of which some columns are used only. The others become NULLs of
 /// their type, for which DuckDB reads nothing; EXPLAIN does not show them. `None` when all are used.
-fn items_of_part(names: &[&str], used: &BTreeSet<i16>) -> Option<String> {
+fn items_of_part(names: &[&str], used: &BTreeSet<i16>) -> Option<Sql> {
     let is_used = |number: i16| used.contains(&number);
     if is_used(0) || (1i16..).zip(names).all(|(number, _)| is_used(number)) {
         return None;
@@ -664,18 +676,18 @@ fn items_of_part(names: &[&str], used: &BTreeSet<i16>) -> Option<String> {
     let first = (1i16..).zip(names).position(|(number, _)| is_used(number));
     let first = first.unwrap_or(names.len() - 1);
     let items = (1i16..).zip(names).enumerate().map(|(at, (number, name))| {
-        let name = quote::identifier(name);
-        let column = format!("\"pushed\".{name}");
-        let unused = format!("CASE WHEN false THEN {column} END AS {name}");
+        let name = sql::identifier(name);
+        let column = sql!("\"pushed\".{}", name);
+        let unused = sql!("CASE WHEN false THEN {} END AS {}", column, name);
         match (is_used(number), at.cmp(&first)) {
-            (false, Ordering::Less) => hidden::hidden(&format!("{unused}, ")),
+            (false, Ordering::Less) => sql!("{}, ", unused).elided(),
             (false, Ordering::Equal) => unused,
-            (false, Ordering::Greater) => hidden::hidden(&format!(", {unused}")),
+            (false, Ordering::Greater) => sql!(", {}", unused).elided(),
             (true, Ordering::Equal) => column,
-            (true, _) => format!(", {column}"),
+            (true, _) => sql!(", {}", column),
         }
     });
-    Some(items.collect())
+    Some(Sql::join(items, ""))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a small negative number")]

@@ -1,11 +1,11 @@
 //! What a plan keeps of a scan: plain data, copied and cached with the plan.
 
 use duck::policy::{Expected, RelationName};
-use duck::{lexer, quote};
+use duck::sql::{Printed, Sql};
+use duck::{lexer, sql};
 use pgrx::pg_sys;
 use serde::{Deserialize, Serialize};
 
-use crate::lake::hidden;
 use crate::lake::travel::Travel;
 
 /// Where a scan's SQL comes from.
@@ -33,7 +33,7 @@ pub struct Modify {
     pub behind: String,
     /// The statement that does the same without joining the table to its own rows, and the numbers of
     /// the columns that have to be just as declared for that.
-    pub in_place: Option<(String, Vec<i16>)>,
+    pub in_place: Option<(Printed, Vec<i16>)>,
 }
 
 /// Rows that are handed to DuckDB.
@@ -62,6 +62,13 @@ impl Tables {
     pub fn server_oids(&self) -> Vec<pg_sys::Oid> {
         self.servers.iter().map(|oid| pg_sys::Oid::from(*oid)).collect()
     }
+
+    /// The numbers of the columns that are read of a foreign table.
+    #[must_use]
+    pub fn columns_of(&self, relation: pg_sys::Oid) -> &[i16] {
+        let found = self.columns.iter().find(|(oid, _)| *oid == relation.to_u32());
+        found.map_or(&[], |(_, numbers)| numbers)
+    }
 }
 
 impl Default for Source {
@@ -77,6 +84,12 @@ pub struct Tables {
     pub servers: Vec<u32>,
     /// The relations' names, for EXPLAIN.
     pub relations: Vec<String>,
+    /// Their OIDs, with the numbers of the columns that are read.
+    #[serde(default)]
+    pub columns: Vec<(u32, Vec<i16>)>,
+    /// The text ends with LIMIT or OFFSET.
+    #[serde(default)]
+    pub has_limit: bool,
     /// The role as which PostgreSQL checks access to the relations; 0 for whoever runs the plan.
     pub role: u32,
     /// Whether the text holds queries of `duckdb.query`, which need the role's right to it.
@@ -98,8 +111,11 @@ pub struct ScanPlan {
     /// A look at a lake's past, whose SQL is made anew when it runs.
     #[serde(default)]
     pub travel: Option<Travel>,
-    /// The DuckDB query in UTF-8: as the user wrote it, or ours with its hidden parts marked.
+    /// The DuckDB query in UTF-8: as the user wrote it, or ours.
     pub sql: String,
+    /// Ours as EXPLAIN shows it, where that differs.
+    #[serde(default)]
+    pub shown: Option<String>,
     /// The names of all its columns, in order, as they were when it was described.
     pub names: Vec<String>,
     /// The columns to fetch: positions in `names`, from 0.
@@ -137,13 +153,6 @@ pub struct ScanPlan {
     /// What is done with the rows, which the scan does not return then.
     #[serde(default)]
     pub modify: Option<Modify>,
-}
-
-/// Whether a text of our own ends with LIMIT or OFFSET and a number.
-fn has_limit(sql: &str) -> bool {
-    let mut words = sql.rsplit(' ');
-    words.next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()))
-        && matches!(words.next(), Some("LIMIT" | "OFFSET"))
 }
 
 /// The name of the wrapped query. No column is likely to have it.
@@ -204,65 +213,66 @@ impl ScanPlan {
 
     /// The name by which DuckDB's SQL calls column `position` of the wrapped query.
     #[must_use]
-    pub fn column_reference(&self, position: usize) -> String {
+    pub fn column_reference(&self, position: usize) -> Sql {
         if self.uses_names() {
-            quote::identifier(&self.names[position])
+            sql::identifier(&self.names[position])
         } else {
-            format!("c{position}")
+            sql!("c{}", position)
         }
     }
 
     /// The SQL that runs, with at most `limit` rows.
     #[must_use]
     pub fn final_sql(&self, limit: Option<u64>) -> String {
-        if self.tables().is_some() {
-            let sql = hidden::executed(&self.sql);
+        if let Some(tables) = self.tables() {
+            let sql = &self.sql;
             return match limit {
-                None => sql,
-                Some(limit) if has_limit(&sql) => {
+                None => sql.clone(),
+                Some(limit) if tables.has_limit => {
                     format!("SELECT * FROM ({sql}) AS \"pushed\" LIMIT {limit}")
                 }
                 Some(limit) => format!("{sql} LIMIT {limit}"),
             };
         }
         // These cost nothing, and their types tell whether the condition still means the same.
-        let types_only = self
-            .condition_columns
-            .iter()
-            .map(|(at, ..)| format!("CASE WHEN false THEN {} END", self.column_reference(*at)));
-        self.executed(self.sql_with(types_only.collect(), &self.companions, limit))
+        let types_only = self.condition_columns.iter().map(|(at, ..)| {
+            format!("CASE WHEN false THEN {} END", self.column_reference(*at).executed())
+        });
+        self.sql_with(&self.sql, types_only.collect(), &self.companions, limit)
     }
 
-    fn executed(&self, sql: String) -> String {
-        if self.travel.is_some() { hidden::executed(&sql) } else { sql }
+    /// Takes our own text.
+    pub fn set_sql(&mut self, sql: &Sql) {
+        let Printed { executed, shown } = sql.printed();
+        (self.sql, self.shown) = (executed, shown);
     }
 
     /// The SQL as EXPLAIN shows it.
     #[must_use]
     pub fn shown_sql(&self) -> String {
+        let shown = self.shown.as_deref().unwrap_or(&self.sql);
         if self.tables().is_some() {
-            let shown = hidden::shown(&self.sql);
             return match &self.modify {
-                Some(Modify { in_place: Some((sql, _)), .. }) => hidden::shown(sql),
+                Some(Modify { in_place: Some((sql, _)), .. }) => sql.shown().to_owned(),
                 Some(modify) => format!("{}{shown}{}", modify.before, modify.behind),
-                None => shown,
+                None => shown.to_owned(),
             };
         }
-        let sql = self.sql_with(vec![], &[], None);
-        if self.travel.is_some() { hidden::shown(&sql) } else { sql }
+        self.sql_with(shown, vec![], &[], None)
     }
 
     fn sql_with(
         &self,
+        sql: &str,
         types_only: Vec<String>,
         companions: &[String],
         limit: Option<u64>,
     ) -> String {
-        if !lexer::is_subquery(&self.sql) {
-            return self.sql.clone();
+        if !lexer::is_subquery(sql) {
+            return sql.to_owned();
         }
         let columns: Vec<_> =
-            self.fetch.iter().map(|position| self.column_reference(*position)).collect();
+            self.fetch.iter().map(|position| self.column_reference(*position).executed()).collect();
         let columns: Vec<_> = columns.into_iter().chain(types_only).collect();
         // A row count needs rows, and a row needs a column.
         let columns = if columns.is_empty() { "1".to_owned() } else { columns.join(", ") };
@@ -273,7 +283,7 @@ impl ScanPlan {
             format!("({})", names.join(", "))
         };
         // The newline ends a comment at the query's end.
-        let query = lexer::without_terminator(&self.sql);
+        let query = lexer::without_terminator(sql);
         let mut sql = format!("SELECT {columns} FROM (\n{query}\n) AS {ALIAS}{aliases}");
         if !self.condition.is_empty() {
             sql.push_str(" WHERE ");

@@ -112,6 +112,7 @@ pub unsafe fn split(clauses: *mut pg_sys::List, plan: &ScanPlan, columns: &Colum
                 .iter()
                 .filter(|at| mixed::is_cast(columns.columns[**at].type_oid))
                 .map(|at| mixed::companion(&plan.column_reference(*at), strict.contains(at)))
+                .map(|companion| companion.executed())
                 .collect(),
             columns: translator
                 .used
@@ -274,7 +275,8 @@ impl Translator<'_> {
                 return None;
             }
             let position = usize::try_from((*var).varattno).ok()?.checked_sub(1)?;
-            (position < self.plan.names.len()).then(|| self.plan.column_reference(position))
+            (position < self.plan.names.len())
+                .then(|| self.plan.column_reference(position).executed())
         }
     }
 

@@ -1,12 +1,12 @@
 //! Rows of a foreign table as heap tuples, picked at random by DuckDB: what ANALYZE looks at.
 
+use duck::sql;
 use pgrx::pg_sys;
 
 use super::batch::Batch;
 use super::drift;
 use super::plan::{ScanPlan, Source, Tables};
 use crate::error::Result;
-use crate::lake::hidden;
 use crate::lake::table::LakeTable;
 use crate::session::{self, Entry};
 
@@ -27,12 +27,12 @@ pub unsafe fn sample(
     let columns = table.columns.iter().flatten();
     let numbers: Vec<_> = columns.map(|column| column.attribute.number).collect();
     let sql = table.select(&numbers)?;
-    drift::described(table, role, &entry, &hidden::executed(&sql))?;
+    drift::described(table, role, &entry, &numbers)?;
     let plan = ScanPlan {
         source: Source::Tables(Tables::default()),
         names: numbers.iter().filter_map(|n| table.column(*n)).map(|c| c.alias.clone()).collect(),
         fetch: (0..numbers.len()).collect(),
-        sql: format!("SELECT * FROM ({sql}) USING SAMPLE reservoir({wanted} ROWS)"),
+        sql: sql!("SELECT * FROM ({}) USING SAMPLE reservoir({} ROWS)", sql, wanted).executed(),
         ..ScanPlan::default()
     };
     let running = session::start_scan(session::Request {

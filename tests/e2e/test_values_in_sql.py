@@ -7,11 +7,15 @@ is made by a program, alone, inside of a text, and around what such a program ma
 
 import json
 import re
+import urllib.parse
 
+import duckdb
 import psycopg
 import pytest
 from psycopg import sql
 
+from conftest import unique
+from lakes import literal
 from support import open_directory
 
 CONTROLS = [chr(code) for code in [*range(1, 32), 127]]
@@ -172,3 +176,111 @@ def test_a_value_brings_no_file_in(su, values, tmp_path):
             "SELECT t.shop || {} FROM vals t, (VALUES (1, {}), (2, NULL)) v(y, x) WHERE v.y = 1 AND t.id = 1 LIMIT 1"
         ).format(sql.Literal(f"{mark}0:2{mark}"), sql.Literal(f" || (SELECT content FROM read_text('{secret}')) || "))
         assert su.execute(statement).fetchone() == (values[1] + f"{mark}0:2{mark}",), repr(mark)
+
+
+def names():
+    """Names of columns: NUL apart, all that PostgreSQL takes."""
+    return [name for word in CONTROLS + WORDS for name in (f"x{word}", f"{word}0:1{word}")]
+
+
+STATEMENTS_OVER_NAMES = (
+    "SELECT {c} FROM {t} ORDER BY id",
+    "SELECT count({c}) + min({c}) + max({c}) FROM {t}",
+    "SELECT {c} FROM {t} WHERE {c} > 0 GROUP BY {c} ORDER BY 1",
+    "SELECT a.{c} FROM {t} a JOIN {t} b USING (id) WHERE a.{c} = b.{c} ORDER BY id",
+    "WITH {c} AS (SELECT id, {c} AS {a} FROM {t}) SELECT {a}.{a} FROM {c} {a} GROUP BY 1 ORDER BY 1",
+    "SELECT {c}.{a} FROM (SELECT id, {c} AS {a} FROM {t} LIMIT 2) {c} JOIN {t} USING (id) ORDER BY id",
+)
+
+
+def chunks(items, size):
+    return [items[at : at + size] for at in range(0, len(items), size)]
+
+
+@pytest.mark.parametrize("way", ["named as in the file", "column_name"])
+def test_a_column_s_name_is_a_name(su, lake_writer, folder, way):
+    wrong = []
+    for part in chunks(names(), 20):
+        seen, table = {}, unique("named")
+        # DuckDB's names do not tell upper from lower case.
+        for name in part:
+            seen.setdefault(name.lower(), name)
+        part = list(seen.values())
+        columns = sql.SQL(", ").join(sql.SQL("{} integer").format(sql.Identifier(name)) for name in part)
+        su.execute(sql.SQL("CREATE TABLE {} (id integer, {})").format(sql.Identifier(f"heap_{table}"), columns))
+        rows = [[id, *(id * 100 + at if id < 3 else None for at in range(len(part)))] for id in (1, 2, 3)]
+        marks = ", ".join(["%s"] * (len(part) + 1))
+        for row in rows:
+            su.execute(f"INSERT INTO heap_{table} VALUES ({marks})", row)
+        path = f"{folder}/{table}.parquet"
+        made = ", ".join(['1::INTEGER AS id', *(f'0::INTEGER AS "{name.replace(chr(34), chr(34) * 2)}"' for name in part)])
+        lake_writer.execute(f"CREATE OR REPLACE TEMP TABLE made AS SELECT {made} LIMIT 0")
+        for row in rows:
+            lake_writer.execute(f"INSERT INTO made VALUES ({', '.join('?' for _ in row)})", row)
+        lake_writer.execute(f"COPY made TO '{path}'")
+        if way == "column_name":
+            listed = [sql.SQL("{} integer OPTIONS (column_name {})").format(sql.Identifier(f"c{at}"), sql.Literal(name)) for at, name in enumerate(part)]
+            of_lake = [f"c{at}" for at in range(len(part))]
+        else:
+            listed = [sql.SQL("{} integer").format(sql.Identifier(name)) for name in part]
+            of_lake = part
+        su.execute(
+            sql.SQL("CREATE FOREIGN TABLE {} (id integer, {}) SERVER files OPTIONS (path {})").format(
+                sql.Identifier(table), sql.SQL(", ").join(listed), sql.Literal(path)
+            )
+        )
+        for statement in STATEMENTS_OVER_NAMES:
+            made = lambda table, names: sql.SQL(" UNION ALL ").join(
+                sql.SQL("(" + statement + ")").format(c=sql.Identifier(own), a=sql.Identifier(name[:40] + " alias"), t=sql.Identifier(table))
+                for name, own in zip(part, names)
+            )
+            expected = sorted(su.execute(made(f"heap_{table}", part)).fetchall(), key=repr)
+            try:
+                got = sorted(su.execute(made(table, of_lake)).fetchall(), key=repr)
+            except psycopg.Error as error:
+                got = f"{error.sqlstate} {error}"
+            if got != expected:
+                wrong.append((part, statement, got))
+    assert wrong == []
+
+
+def test_a_folder_s_key_and_value_are_values(su, lake_writer, folder):
+    """Keys and values of hive folders."""
+    wrong = []
+    (folder / "hive").mkdir()
+    words = CONTROLS + WORDS
+    for at, word in enumerate(words):
+        key = f"k{word}"
+        path = folder / "hive" / str(at)
+        quoted = '"' + key.replace('"', '""') + '"'
+        value = "v" + word
+        try:
+            place = path / f"{key}={urllib.parse.quote(value, safe='')}"
+            place.mkdir(parents=True)
+            lake_writer.execute(f"COPY (SELECT 1::INTEGER AS id) TO {literal(place / 'one.parquet')}")
+            told = lake_writer.execute(f"SELECT id, {quoted} FROM read_parquet('{path}/*/*.parquet', hive_partitioning = true)").fetchall()
+        except (duckdb.Error, OSError):
+            # What no folder can be called, or DuckDB itself does not find.
+            continue
+        if told != [(1, value)]:
+            continue
+        table = f"hive_{at}"
+        su.execute(
+            sql.SQL("CREATE FOREIGN TABLE {} (id integer, {} text) SERVER files OPTIONS (path {}, hive_partitioning 'true')").format(
+                sql.Identifier(table), sql.Identifier(key), sql.Literal(f"{path}/*/*.parquet")
+            )
+        )
+        for statement in (
+            "SELECT id, {c} FROM {t}",
+            "SELECT id, {c} FROM {t} WHERE {c} = {v}",
+            "SELECT count(*)::int, {c} FROM {t} WHERE {c} = {v} GROUP BY {c}",
+            "SELECT a.id, b.{c} FROM {t} a JOIN {t} b USING ({c})",
+        ):
+            try:
+                got = su.execute(sql.SQL(statement).format(c=sql.Identifier(key), t=sql.Identifier(table), v=sql.Literal(value))).fetchall()
+            except psycopg.Error as error:
+                got = f"{error.sqlstate} {error}"
+            if got != [(1, value)]:
+                wrong.append((word, statement, got))
+    assert su.execute("SELECT count(*) FROM pg_class WHERE relname LIKE 'hive\\_%'").fetchone()[0] > 40
+    assert wrong == []

@@ -2,15 +2,15 @@
 
 import pytest
 
-from . import aggregates, areas, areas_more, clauses, collations, data, dates, every_type, hard, joins, mathematics, operators, risky, shipping, subqueries, text, windows
+from . import aggregates, areas, areas_more, clauses, collations, data, dates, every_type, hard, joins, mathematics, operators, overflow, risky, shipping, subqueries, text, windows
 
 
 def cases_of(*modules):
     return {module.__name__.rpartition(".")[2]: module.CASES for module in modules}
 
 
-CASES = cases_of(every_type, operators, text, mathematics, dates, aggregates, windows, joins, subqueries, clauses, hard, risky, shipping)
-TABLES = [*every_type.TABLES, *data.SHARED, *risky.TABLES]
+CASES = cases_of(every_type, operators, text, mathematics, dates, aggregates, windows, joins, subqueries, clauses, hard, overflow, risky, shipping)
+TABLES = [*every_type.TABLES, *data.SHARED, *overflow.TABLES, *risky.TABLES]
 
 AREA_CASES = cases_of(areas, areas_more)
 AREA_TABLES = areas.TABLES
