@@ -265,7 +265,6 @@ pub fn init() {
         GucFlags::default(),
     );
     // SAFETY: _PG_init runs in the main thread; the prefix is a static string.
-    #[cfg(not(feature = "pg14"))]
     unsafe {
         pg_sys::MarkGUCPrefixReserved(c"duckdb".as_ptr());
     }

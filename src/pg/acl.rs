@@ -47,9 +47,9 @@ pub fn may_execute(function: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     // SAFETY: catalog look-ups.
     unsafe {
         let mode = pg_sys::AclMode::from(pg_sys::ACL_EXECUTE);
-        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        #[cfg(feature = "pg15")]
         let result = pg_sys::pg_proc_aclcheck(function, role, mode);
-        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        #[cfg(not(feature = "pg15"))]
         let result = pg_sys::object_aclcheck(pg_sys::ProcedureRelationId, function, role, mode);
         result == pg_sys::AclResult::ACLCHECK_OK
     }
@@ -61,9 +61,9 @@ pub fn may_use_server(server: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     // SAFETY: catalog look-ups.
     unsafe {
         let mode = pg_sys::AclMode::from(pg_sys::ACL_USAGE);
-        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        #[cfg(feature = "pg15")]
         let result = pg_sys::pg_foreign_server_aclcheck(server, role, mode);
-        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        #[cfg(not(feature = "pg15"))]
         let result = pg_sys::object_aclcheck(pg_sys::ForeignServerRelationId, server, role, mode);
         result == pg_sys::AclResult::ACLCHECK_OK
     }
@@ -74,9 +74,9 @@ pub fn may_use_server(server: pg_sys::Oid, role: pg_sys::Oid) -> bool {
 pub fn owns_server(server: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     // SAFETY: catalog look-ups.
     unsafe {
-        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        #[cfg(feature = "pg15")]
         return pg_sys::pg_foreign_server_ownercheck(server, role);
-        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        #[cfg(not(feature = "pg15"))]
         return pg_sys::object_ownercheck(pg_sys::ForeignServerRelationId, server, role);
     }
 }

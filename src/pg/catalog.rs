@@ -572,12 +572,12 @@ pub unsafe fn checked_as(
 ) -> pg_sys::Oid {
     // SAFETY: by contract.
     unsafe {
-        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        #[cfg(feature = "pg15")]
         {
             let _ = query;
             (*rte).checkAsUser
         }
-        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        #[cfg(not(feature = "pg15"))]
         {
             if (*rte).perminfoindex == 0 {
                 return pg_sys::InvalidOid;
@@ -598,7 +598,7 @@ pub unsafe fn result_checked_as(
 ) -> pg_sys::Oid {
     // SAFETY: by contract.
     unsafe {
-        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        #[cfg(feature = "pg15")]
         {
             let root = (*result).ri_RootResultRelInfo;
             let of = if root.is_null() { result } else { root };
@@ -610,7 +610,7 @@ pub unsafe fn result_checked_as(
                 nodes::items::<pg_sys::RangeTblEntry>((*estate).es_range_table).nth(index - 1);
             rte.map_or(pg_sys::InvalidOid, |rte| (*rte).checkAsUser)
         }
-        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        #[cfg(not(feature = "pg15"))]
         {
             let user = pg_sys::ExecGetResultRelCheckAsUser(result, estate);
             if user == acl::current_role() { pg_sys::InvalidOid } else { user }
@@ -755,13 +755,6 @@ pub fn is_bytewise(collation: pg_sys::Oid) -> bool {
             return false;
         }
         let form = pg_sys::GETSTRUCT(tuple);
-        #[cfg(feature = "pg14")]
-        let provider = if of_database {
-            b'c'
-        } else {
-            (*form.cast::<pg_sys::FormData_pg_collation>()).collprovider.cast_unsigned()
-        };
-        #[cfg(not(feature = "pg14"))]
         let provider = if of_database {
             (*form.cast::<pg_sys::FormData_pg_database>()).datlocprovider.cast_unsigned()
         } else {
@@ -774,12 +767,7 @@ pub fn is_bytewise(collation: pg_sys::Oid) -> bool {
             if is_null {
                 return String::new();
             }
-            // A name before version 15, a text since.
-            #[cfg(feature = "pg14")]
-            let value = nodes::str_at(value.cast_mut_ptr());
-            #[cfg(not(feature = "pg14"))]
-            let value = nodes::str_at(pg_sys::text_to_cstring(value.cast_mut_ptr()));
-            value
+            nodes::str_at(pg_sys::text_to_cstring(value.cast_mut_ptr()))
         };
         let locale = match (provider, of_database) {
             (b'c', true) => text(pg_sys::Anum_pg_database_datcollate),

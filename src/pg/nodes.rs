@@ -328,21 +328,21 @@ type Mutator =
     unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut std::ffi::c_void) -> *mut pg_sys::Node;
 
 /// Until version 15 the headers declare the callback without parameters.
-#[cfg(any(feature = "pg14", feature = "pg15"))]
+#[cfg(feature = "pg15")]
 fn as_declared(mutator: Mutator) -> unsafe extern "C-unwind" fn() -> *mut pg_sys::Node {
     // SAFETY: pointers to functions of one calling convention; PostgreSQL calls it with both
     // parameters.
     unsafe { std::mem::transmute(mutator) }
 }
 
-#[cfg(not(any(feature = "pg14", feature = "pg15")))]
+#[cfg(not(feature = "pg15"))]
 fn as_declared(mutator: Mutator) -> Mutator {
     mutator
 }
 
-#[cfg(any(feature = "pg14", feature = "pg15"))]
+#[cfg(feature = "pg15")]
 use pg_sys::{expression_tree_mutator as expression_mutator, query_tree_mutator as query_mutator};
-#[cfg(not(any(feature = "pg14", feature = "pg15")))]
+#[cfg(not(feature = "pg15"))]
 use pg_sys::{
     expression_tree_mutator_impl as expression_mutator, query_tree_mutator_impl as query_mutator,
 };

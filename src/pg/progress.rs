@@ -22,7 +22,6 @@ struct Slot {
 static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(std::ptr::null_mut());
 
 static mut PREV_SHMEM_STARTUP: pg_sys::shmem_startup_hook_type = None;
-#[cfg(not(feature = "pg14"))]
 static mut PREV_SHMEM_REQUEST: pg_sys::shmem_request_hook_type = None;
 
 /// A running query as another session sees it.
@@ -40,13 +39,8 @@ pub unsafe fn init() {
         if !pg_sys::process_shared_preload_libraries_in_progress {
             return;
         }
-        #[cfg(not(feature = "pg14"))]
-        {
-            PREV_SHMEM_REQUEST = pg_sys::shmem_request_hook;
-            pg_sys::shmem_request_hook = Some(request);
-        }
-        #[cfg(feature = "pg14")]
-        pg_sys::RequestAddinShmemSpace(bytes());
+        PREV_SHMEM_REQUEST = pg_sys::shmem_request_hook;
+        pg_sys::shmem_request_hook = Some(request);
         PREV_SHMEM_STARTUP = pg_sys::shmem_startup_hook;
         pg_sys::shmem_startup_hook = Some(startup);
     }
@@ -61,7 +55,6 @@ fn bytes() -> usize {
     slot_count() * size_of::<Slot>()
 }
 
-#[cfg(not(feature = "pg14"))]
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn request() {
     // SAFETY: the previous hook, then our own request.

@@ -35,7 +35,7 @@ impl WaitSet {
         // SAFETY: called in the main thread of a backend, whose latch exists. The set is allocated
         // in TopMemoryContext and never freed.
         unsafe {
-            #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
+            #[cfg(any(feature = "pg15", feature = "pg16"))]
             let set = pg_sys::CreateWaitEventSet(pg_sys::TopMemoryContext, 3);
             #[cfg(any(feature = "pg17", feature = "pg18"))]
             let set = pg_sys::CreateWaitEventSet(std::ptr::null_mut(), 3);

@@ -1160,7 +1160,7 @@ fn check_servers(translator: &Translator) -> Result<()> {
 /// The relations of a query and of all queries in it, each with what PostgreSQL checks of it.
 struct Relation {
     rte: *mut pg_sys::RangeTblEntry,
-    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    #[cfg(not(feature = "pg15"))]
     permissions: *mut pg_sys::RTEPermissionInfo,
 }
 
@@ -1183,7 +1183,7 @@ unsafe fn relations(query: *mut pg_sys::Query) -> Vec<Relation> {
             for rte in nodes::items::<pg_sys::RangeTblEntry>((*query).rtable) {
                 let is_relation = (*rte).rtekind == pg_sys::RTEKind::RTE_RELATION;
                 // Since version 16 a view's own entry becomes the sub-query, and keeps its rights.
-                #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+                #[cfg(not(feature = "pg15"))]
                 let is_relation = is_relation
                     || (*rte).rtekind == pg_sys::RTEKind::RTE_SUBQUERY
                         && (*rte).relid != pg_sys::InvalidOid;
@@ -1202,7 +1202,7 @@ unsafe fn relations(query: *mut pg_sys::Query) -> Vec<Relation> {
                 (*copy).inFromCl = false;
                 found.push(Relation {
                     rte: copy,
-                    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+                    #[cfg(not(feature = "pg15"))]
                     permissions: if (*rte).perminfoindex == 0 {
                         std::ptr::null_mut()
                     } else {
@@ -1233,7 +1233,7 @@ unsafe fn finish(
     // SAFETY: by contract.
     unsafe {
         let none = std::ptr::null_mut::<pg_sys::List>();
-        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        #[cfg(not(feature = "pg15"))]
         {
             let mut permissions = vec![];
             for relation in &relations {

@@ -123,7 +123,7 @@ impl Translator {
                 pg_sys::list_nth((*level.query).rtable, index).cast::<pg_sys::RangeTblEntry>();
             let query = empty_query();
             let copied = nodes::copy(rte);
-            #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+            #[cfg(not(feature = "pg15"))]
             if (*copied).perminfoindex != 0 {
                 let permissions =
                     nodes::copy(pg_sys::getRTEPermissionInfo((*level.query).rteperminfos, rte));

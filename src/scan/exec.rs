@@ -221,9 +221,9 @@ unsafe extern "C-unwind" fn begin_custom_scan(
 }
 
 /// What of the executor's flags holds for a plan within another one.
-#[cfg(any(feature = "pg14", feature = "pg15"))]
+#[cfg(feature = "pg15")]
 const EXPLAIN_FLAGS: i32 = pg_sys::EXEC_FLAG_EXPLAIN_ONLY.cast_signed();
-#[cfg(not(any(feature = "pg14", feature = "pg15")))]
+#[cfg(not(feature = "pg15"))]
 const EXPLAIN_FLAGS: i32 =
     (pg_sys::EXEC_FLAG_EXPLAIN_ONLY | pg_sys::EXEC_FLAG_EXPLAIN_GENERIC).cast_signed();
 
