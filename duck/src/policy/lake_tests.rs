@@ -78,7 +78,7 @@ fn a_catalog_is_looked_through_before_its_lake_is_used() {
     let read = || {
         fixture.policy.catalogs.lock().clear();
         let verdict = check_query(&fixture.connection, &fixture.policy, "FROM lk.t", &[]).unwrap();
-        admit(&fixture.connection, &fixture.policy, &verdict)
+        admit(&fixture.connection, &fixture.policy, &verdict, "").map(drop)
     };
     let catalog = "__ducklake_metadata_lk";
     read().unwrap();

@@ -160,7 +160,10 @@ pub fn prepare_write(
     let scope = if all.iter().any(sorts_rows) { Scope::AllTables } else { Scope::Tables(&names) };
     catalog::check_paths(connection, policy, &lake.name, &scope)?;
     if all.iter().any(sorts_rows) {
-        let orders = texts(connection, &lake.orders, &[Value::Null(LogicalType::Varchar)])?;
+        // What others have stored is committed. A catalog in SQLite, read in the transaction itself,
+        // would be locked against its commit.
+        let own = Connection::new(connection.instance())?;
+        let orders = texts(&own, &lake.orders, &[Value::Null(LogicalType::Varchar)])?;
         check_expressions(connection, policy, lake, &orders)?;
     }
     for (at, token) in all.iter().enumerate() {
