@@ -538,18 +538,24 @@ fn classify_catalog_error(error: &duck::Error) -> Option<(SqlState, &'static str
     }
 }
 
-/// Whether a lake's catalog cannot be reached, which may be that of a lake other than the one
-/// that the statement is about.
+/// Whether a lake's catalog cannot be reached or is not as DuckLake makes it, which may be that of a lake
+/// other than the one that the statement is about: DuckDB loads the names of all that are attached.
 #[must_use]
 pub fn is_of_a_catalog(error: &duck::Error) -> bool {
-    matches!(
+    let unreachable = matches!(
         classify_catalog_error(error),
         Some((
             SqlState::ERRCODE_CONNECTION_FAILURE
                 | SqlState::ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
             _
         ))
-    )
+    );
+    let has = |part: &str| error.message().contains(part);
+    unreachable
+        || has("pg_pond 42P17 table ") && has(" in the catalog of lake ")
+        || has("No snapshot found in DuckLake")
+        || has("Failed to load DuckLake")
+        || has("Failed to get ") && has(" information from DuckLake: ")
 }
 
 /// What our own SQL raises by `error('pg_pond SQLSTATE message')`.

@@ -83,7 +83,7 @@ def iceberg(path, data, *, location=None, data_path=None, manifest_path=None, li
 
 def delta(data, *, add=None, more=(), protocol=None, schema=None, partitions=(), configuration=None):
     """The files of a Delta table of one commit; `add` changes its add action, `more` are further actions."""
-    meta = {"id": "5fba94ed-9794-4965-ba6e-6ee3c0d22af9", "format": {"provider": "parquet", "options": {}}, "schemaString": json.dumps(schema or DELTA_SCHEMA), "partitionColumns": list(partitions), "configuration": configuration or {}, "createdTime": 1700000000000}
+    meta = {"id": "5fba94ed-9794-4965-ba6e-6ee3c0d22af9", "format": {"provider": "parquet", "options": {}}, "schemaString": json.dumps(DELTA_SCHEMA if schema is None else schema), "partitionColumns": list(partitions), "configuration": configuration or {}, "createdTime": 1700000000000}
     action = {"path": "part-0.parquet", "partitionValues": {}, "size": len(data), "modificationTime": 1700000000000, "dataChange": True, **(add or {})}
     lines = [{"protocol": protocol or {"minReaderVersion": 1, "minWriterVersion": 2}}, {"metaData": meta}, {"add": action}, *more]
     return {"part-0.parquet": data, "_delta_log/00000000000000000000.json": "\n".join(map(json.dumps, lines)).encode() + b"\n"}

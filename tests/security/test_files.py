@@ -222,6 +222,7 @@ ICEBERG_METADATA = [
     {"schemas": None}, {"schemas": []}, {"schemas": [{}]}, {"schemas": "x"}, {"current-schema-id": 99}, {"current-schema-id": None}, {"snapshots": []}, {"snapshots": None}, {"snapshots": [{}]}, {"snapshots": [{"snapshot-id": 7}]}, {"current-snapshot-id": None}, {"current-snapshot-id": 8}, {"current-snapshot-id": -1},
     {"format-version": 1}, {"format-version": 3}, {"format-version": 99}, {"format-version": None}, {"format-version": "2"}, {"partition-specs": []}, {"partition-specs": None}, {"default-spec-id": 5}, {"properties": {"schema.name-mapping.default": "x"}},
     {"properties": {"schema.name-mapping.default": "[" * 50000}}, {"properties": None}, {"sort-orders": None}, {"refs": None}, {"refs": {"main": {"snapshot-id": 99, "type": "branch"}}}, {"last-column-id": 2**70}, {"last-updated-ms": -(2**63)},
+    {"schemas": [{"type": "struct", "schema-id": 0, "fields": []}]}, {"schemas": [{"type": "struct", "schema-id": 0, "fields": [{"id": 1, "name": "id", "required": False, "type": {"type": "list", "element-id": 2, "element-required": False, "element": {"type": "struct", "fields": []}}}]}]},
     {"schemas": [{"type": "struct", "schema-id": 0, "fields": [{"id": 1, "name": "id", "required": False, "type": {"type": "struct", "fields": []}}]}]}, {"schemas": [{"type": "struct", "schema-id": 0, "fields": [{"id": 1, "name": "id", "required": False, "type": "decimal(99,99)"}]}]},
     {"schemas": [{"type": "struct", "schema-id": 0, "fields": [{"id": 1, "name": "id\x03' --", "required": True, "type": "fixed[99999999999]"}]}]}, {"statistics": [{}]}, {"encryption-keys": [{}]}, {"location": None}, {"table-uuid": None},
 ]  # fmt: skip
@@ -271,6 +272,7 @@ def test_deep_delta_commits(world, place, data, action, depth):
 
 
 DELTA_ODD = [
+    {"schema": {"type": "struct", "fields": [{"name": "id", "type": {"type": "struct", "fields": []}, "nullable": True, "metadata": {}}]}}, {"schema": {"type": "struct", "fields": [{"name": "id", "type": {"type": "array", "elementType": {"type": "struct", "fields": []}, "containsNull": True}, "nullable": True, "metadata": {}}]}},
     {"schema": {"type": "struct", "fields": []}}, {"schema": {"type": "struct", "fields": [{"name": "id", "type": "nosuch", "nullable": True, "metadata": {}}]}}, {"schema": {"type": "struct", "fields": [{"name": "x' --\x03", "type": "long", "nullable": True, "metadata": {}}]}}, {"schema": {}}, {"schema": "x"}, {"schema": ["x"] * 5},
     {"schema": {"type": "struct", "fields": [{"name": "id", "type": "decimal(99,9)", "nullable": True, "metadata": {}}]}}, {"partitions": ["nosuch"]}, {"partitions": ["id"], "add": {"partitionValues": {"id": "x"}}}, {"partitions": ["id"], "add": {"partitionValues": {"id": "'; SELECT 1 --"}}}, {"add": {"size": -1}}, {"add": {"size": 2**62}}, {"add": {"stats": "{"}}, {"add": {"stats": '{"numRecords": -5}'}}, {"add": {"stats": '{"numRecords": 99999999999999}'}},
     {"add": {"path": ""}}, {"add": {"path": "."}}, {"add": {"path": ".."}}, {"add": {"path": "a%00b"}}, {"add": {"path": "é"}}, {"add": {"path": "x\x01"}}, {"add": {"path": "*.parquet"}}, {"add": {"path": "part-0.parquet?x"}}, {"protocol": {"minReaderVersion": 99, "minWriterVersion": 99}}, {"protocol": {}}, {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["columnMapping"], "writerFeatures": ["columnMapping"]}, "configuration": {"delta.columnMapping.mode": "id"}},
@@ -304,7 +306,8 @@ def test_damaged_files(world, place, plain, kind, damage):
     changed = dict(damages(plain[kind]))[damage]
     if changed is None:
         pytest.skip("that is another test's")
-    formats.put(place, {f"x.{kind}": changed})
+    # The guesses of what a CSV file is take a time for such a line that grows with it.
+    formats.put(place, {f"x.{kind}": changed[:50_000] if kind == "csv" else changed})
     read(world, f"{place}/x.{kind}", kind, allowed=(*BROKEN, "22P05", "42602", "42622", "54011", "2202E", "42601"), every=2)
 
 

@@ -116,7 +116,8 @@ fn in_postgres(spec: &LakeSpec, sql: &str) -> String {
     format!("SELECT * FROM postgres_query({}, {})", literal(&spec.metadata()), literal(sql))
 }
 
-/// What is asked in PostgreSQL's SQL and in DuckDB's.
+/// What is asked in PostgreSQL's SQL and in DuckDB's: the format, the names of tables of inlined rows, the
+/// numbers of the newest snapshot, the columns of nested types, which DuckLake takes for granted.
 fn common(table: impl Fn(&str) -> String, matches: &str) -> String {
     format!(
         "SELECT 'version' AS kind, CAST(value AS text) AS name FROM {} WHERE CAST(key AS text) = 'version' \
@@ -124,9 +125,20 @@ fn common(table: impl Fn(&str) -> String, matches: &str) -> String {
          UNION ALL SELECT 'table', coalesce(CAST(table_name AS text), 'NULL') FROM {} \
          WHERE (CAST(table_name AS text) {matches} '^ducklake_inlined_data_[0-9]+_[0-9]+$' \
          AND starts_with(CAST(table_name AS text), \
-         'ducklake_inlined_data_' || CAST(table_id AS text) || '_')) IS NOT TRUE",
+         'ducklake_inlined_data_' || CAST(table_id AS text) || '_')) IS NOT TRUE \
+         UNION ALL SELECT 'table', 'ducklake_snapshot' FROM \
+         (SELECT max(snapshot_id) AS snapshot_id FROM {}) newest \
+         LEFT JOIN {} s ON s.snapshot_id = newest.snapshot_id \
+         WHERE (newest.snapshot_id >= 0 AND s.next_catalog_id >= 0 AND s.next_file_id >= 0) IS NOT TRUE \
+         UNION ALL SELECT 'table', 'ducklake_column' FROM {} k \
+         WHERE lower(CAST(k.column_type AS text)) IN ('struct', 'list', 'map') AND NOT EXISTS \
+         (SELECT 1 FROM {} f WHERE f.table_id = k.table_id AND f.parent_column = k.column_id)",
         table("ducklake_metadata"),
-        table("ducklake_inlined_data_tables")
+        table("ducklake_inlined_data_tables"),
+        table("ducklake_snapshot"),
+        table("ducklake_snapshot"),
+        table("ducklake_column"),
+        table("ducklake_column"),
     )
 }
 

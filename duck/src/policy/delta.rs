@@ -5,7 +5,9 @@
 use std::path::Path;
 
 use super::json::{Document, Item};
-use super::tables::{LogTable, Look, MAX_JSON_DEPTH, MAX_METADATA_BYTES, damaged, json_depth};
+use super::tables::{
+    LogTable, Look, MAX_JSON_DEPTH, MAX_METADATA_BYTES, damaged, is_unsound, json_depth,
+};
 use super::{not_allowed, shown};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -48,10 +50,20 @@ pub(super) fn look(look: &Look<'_>, table: &LogTable) -> Result<Vec<String>> {
     for group in log.commits.chunks(64) {
         check_commits(look, table, group, &mut schemas)?;
     }
+    let newest = schemas.last().cloned();
     let (parquet, json): (Vec<_>, Vec<_>) =
         log.checkpoints.into_iter().partition(|file| file.ends_with(".parquet"));
     check_commits(look, table, &json, &mut schemas)?;
     check_checkpoints(look, table, &folder, &parquet, &mut schemas)?;
+    // A former schema may be without columns: some writers make tables so.
+    if let Some(schema) = newest.as_ref().or(schemas.last())
+        && Document::parse(schema).is_ok_and(|schema| is_unsound(schema.root()))
+    {
+        return Err(damaged(
+            table,
+            "its schema has no columns, a struct without fields, or too long a decimal",
+        ));
+    }
     let has_decimals = schemas.iter().any(|schema| schema.contains("decimal("));
     if table.reader != "delta_scan" || !has_decimals {
         return Ok(vec![]);

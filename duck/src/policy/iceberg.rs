@@ -4,7 +4,9 @@
 //! cleanly, then reads the manifests.
 
 use super::json::{Document, Item, Kind};
-use super::tables::{LogTable, Look, MAX_JSON_DEPTH, MAX_METADATA_BYTES, damaged, json_depth};
+use super::tables::{
+    LogTable, Look, MAX_JSON_DEPTH, MAX_METADATA_BYTES, damaged, is_unsound, json_depth,
+};
 use super::{not_allowed, shown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::quote::literal;
@@ -299,6 +301,21 @@ fn check_metadata(look: &Look<'_>, table: &LogTable, root: Item<'_, '_>) -> Resu
         .iter()
         .any(|option| table.option(option).is_some());
     let current = number(root.get("current-snapshot-id"));
+    let unsound: Vec<_> = schemas
+        .iter()
+        .filter(|schema| is_unsound(**schema))
+        .filter_map(|schema| number(schema.get("schema-id")))
+        .collect();
+    let check_fields = |id: Option<i64>| match id {
+        Some(id) if unsound.contains(&id) => Err(damaged(
+            table,
+            "a schema has no columns, a struct without fields, or too long a decimal",
+        )),
+        _ => Ok(()),
+    };
+    if !travels {
+        check_fields(number(root.get("current-schema-id")))?;
+    }
     let moved = table.text("allow_moved_paths").is_some_and(|text| text.contains('t'));
     let mut newest = None;
     for snapshot in root.get("snapshots").into_iter().flat_map(Item::children) {
@@ -307,6 +324,9 @@ fn check_metadata(look: &Look<'_>, table: &LogTable, root: Item<'_, '_>) -> Resu
             return Err(damaged(table, "its metadata does not have the schema of a snapshot"));
         }
         let read = travels || number(snapshot.get("snapshot-id")) == current;
+        if read {
+            check_fields(schema)?;
+        }
         if let Some(list) = snapshot.text("manifest-list").filter(|_| read) {
             let file = check_file(look, table, moved, list)?;
             newest = (!travels).then_some(file);

@@ -18,7 +18,9 @@ const CATALOG: &str = "
     CREATE TABLE __ducklake_metadata_lk.ducklake_metadata (key VARCHAR, value VARCHAR, scope VARCHAR);
     CREATE TABLE __ducklake_metadata_lk.ducklake_inlined_data_tables (table_id BIGINT, table_name VARCHAR, schema_version BIGINT);
     CREATE TABLE __ducklake_metadata_lk.ducklake_schema_versions (begin_snapshot BIGINT, schema_version BIGINT, table_id BIGINT);
-    CREATE TABLE __ducklake_metadata_lk.ducklake_column (table_id BIGINT, column_name VARCHAR, column_type VARCHAR, parent_column BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT);
+    CREATE TABLE __ducklake_metadata_lk.ducklake_column (column_id BIGINT, table_id BIGINT, column_name VARCHAR, column_type VARCHAR, parent_column BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT);
+    CREATE TABLE __ducklake_metadata_lk.ducklake_snapshot (snapshot_id BIGINT, next_catalog_id BIGINT, next_file_id BIGINT);
+    INSERT INTO __ducklake_metadata_lk.ducklake_snapshot VALUES (0, 1, 0), (1, 2, 0);
     INSERT INTO __ducklake_metadata_lk.ducklake_metadata VALUES ('version', '1.0', NULL);
     CREATE TABLE __ducklake_metadata_lk.ducklake_sort_info (sort_id BIGINT, end_snapshot BIGINT);
     CREATE TABLE __ducklake_metadata_lk.ducklake_sort_expression (sort_id BIGINT, table_id BIGINT, expression VARCHAR);
@@ -85,7 +87,7 @@ fn a_catalog_is_looked_through_before_its_lake_is_used() {
     fixture.run(&format!(
         "CREATE TABLE {catalog}.ducklake_inlined_data_1_2 (row_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT, b VARCHAR);
          INSERT INTO {catalog}.ducklake_inlined_data_tables VALUES (1, 'ducklake_inlined_data_1_2', 2);
-         INSERT INTO {catalog}.ducklake_column VALUES (1, 'b', 'varchar', NULL, 1, NULL);
+         INSERT INTO {catalog}.ducklake_column VALUES (1, 1, 'b', 'varchar', NULL, 1, NULL), (2, 1, 'n', 'list', NULL, 1, NULL), (3, 1, 'element', 'int32', 2, 1, NULL);
          INSERT INTO {catalog}.ducklake_data_file VALUES (1, 'a.parquet', true), (1, '/d/b.parquet', false), (2, '/e/other.parquet', false)"
     ));
     read().unwrap();
@@ -95,6 +97,24 @@ fn a_catalog_is_looked_through_before_its_lake_is_used() {
             "UPDATE {}.ducklake_metadata SET value = '1.0'",
             ErrorKind::NotSupported,
             "lake \"lk\" has format 1.1, not 1.0 of DuckLake",
+        ),
+        (
+            "UPDATE {}.ducklake_snapshot SET snapshot_id = snapshot_id - 2",
+            "UPDATE {}.ducklake_snapshot SET snapshot_id = snapshot_id + 2",
+            ErrorKind::InvalidInput,
+            "pg_pond 42P17 table \"ducklake_snapshot\"",
+        ),
+        (
+            "UPDATE {}.ducklake_snapshot SET next_file_id = -1 WHERE snapshot_id = 1",
+            "UPDATE {}.ducklake_snapshot SET next_file_id = 0",
+            ErrorKind::InvalidInput,
+            "pg_pond 42P17 table \"ducklake_snapshot\"",
+        ),
+        (
+            "UPDATE {}.ducklake_column SET column_type = 'STRUCT' WHERE column_name = 'b'",
+            "UPDATE {}.ducklake_column SET column_type = 'varchar' WHERE column_name = 'b'",
+            ErrorKind::InvalidInput,
+            "pg_pond 42P17 table \"ducklake_column\"",
         ),
         (
             "INSERT INTO {}.ducklake_inlined_data_tables VALUES (7, 'ducklake_metadata', 1)",

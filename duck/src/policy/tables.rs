@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::functions::{self, TableFunction};
+use super::json::Item;
 use super::lexer::{Kind, Token, tokens};
 use super::views::texts;
 use super::{Policy, delta, iceberg, not_allowed, shown};
@@ -391,6 +392,36 @@ pub(super) fn damaged(table: &LogTable, what: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::InvalidInput, format!("Corrupt table \"{}\": {what}", shown(&table.path)))
 }
 
+/// Whether a schema of Iceberg's or Delta's has a type that DuckDB has not but takes for granted: a struct
+/// without fields, the table's own included, or a decimal of more than 38 digits.
+pub(super) fn is_unsound(schema: Item<'_, '_>) -> bool {
+    let mut types = vec![schema];
+    while let Some(kind) = types.pop() {
+        let digits = kind.as_text().and_then(|text| text.strip_prefix("decimal("));
+        if let Some((digits, _)) = digits.and_then(|rest| rest.split_once(','))
+            && !digits.trim().parse::<u8>().is_ok_and(|digits| (1..=38).contains(&digits))
+        {
+            return true;
+        }
+        match kind.text("type") {
+            Some("struct") => {
+                let before = types.len();
+                let fields = kind.get("fields").into_iter().flat_map(Item::children);
+                types.extend(fields.map(|field| field.get("type").unwrap_or(field)));
+                if types.len() == before {
+                    return true;
+                }
+            }
+            Some("array" | "list" | "map") => {
+                let inner = ["element", "elementType", "key", "keyType", "value", "valueType"];
+                types.extend(inner.iter().filter_map(|name| kind.get(name)));
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
 impl Policy {
     /// Whether a local file lies in one of the role's locations when symbolic links are followed. One
     /// that is not there does.
@@ -467,5 +498,33 @@ mod tests {
         assert_eq!(json_depth(r#"{"a": [1, {"b": "[[[\"[["}]}"#), 3);
         assert_eq!(json_depth(r#"["\\", [[]]]"#), 3);
         assert_eq!(json_depth(&"[".repeat(1_000_000)), 1_000_000);
+    }
+
+    #[test]
+    fn schemas_that_duckdb_cannot_hold_are_found() {
+        let lacks =
+            |schema: &str| is_unsound(super::super::json::Document::parse(schema).unwrap().root());
+        for schema in [
+            r#"{"type": "struct", "fields": []}"#,
+            r#"{"type": "struct"}"#,
+            r#"{"type": "struct", "fields": [{"name": "a", "type": "decimal(39, 2)"}]}"#,
+            r#"{"type": "struct", "fields": [{"name": "a", "type": "decimal(x,2)"}]}"#,
+            r#"{"type": "struct", "fields": [{"name": "a", "type": {"type": "struct", "fields": []}}]}"#,
+            r#"{"type": "struct", "fields": [{"name": "a", "type":
+                {"type": "array", "elementType": {"type": "struct", "fields": []}}}]}"#,
+            r#"{"type": "struct", "fields": [{"name": "a", "type":
+                {"type": "map", "key": "int", "value": {"type": "struct", "fields": []}}}]}"#,
+        ] {
+            assert!(lacks(schema), "{schema}");
+        }
+        for schema in [
+            r#"{"type": "struct", "fields": [{"name": "a", "type": "long"}]}"#,
+            r#"{"type": "struct", "fields": [{"name": "a", "type": "decimal(38,2)"}]}"#,
+            r#"{"type": "struct", "fields": [{"name": "struct", "type": {"type": "struct", "fields":
+                [{"name": "b", "type": "struct"}]}}]}"#,
+            "{}",
+        ] {
+            assert!(!lacks(schema), "{schema}");
+        }
     }
 }
