@@ -8,40 +8,47 @@ from worlds import execute, identifier, query
 
 REFUSED = ("42501", "42P17")
 # Where the catalog is damaged beyond that, DuckLake's own refusal will do.
-DAMAGED = (*REFUSED, "42P01", "42703", "42804", "42000", "0A000", "22P02", "HV00R", "HV00N", "58P01", "58030", "XX001", "42601", "22003", "22023", "22021", "42704", "3F000", "HV00Q", "08001", "40001", "23502", "42883", "25000", "40000", "25P02")
+DAMAGED = (*REFUSED, "42P01", "42703", "42804", "42000", "0A000", "22P02", "HV00R", "HV00N", "58P01", "58030", "XX001", "42601", "22003", "22023", "22021", "42704", "3F000", "HV00Q", "08001", "40001", "23502", "42883", "25000", "40000", "25P02", "55000")
+
+
+@pytest.fixture(scope="module")
+def original(world):
+    """A lake that stays as it is: a table kept in the catalog and one in files, with a deletion each."""
+    made = world.lake()
+    made.client.execute("CREATE TABLE inl (a BIGINT, b VARCHAR)")
+    made.client.execute("INSERT INTO inl SELECT i, 'in' || i FROM range(3) t(i)")
+    made.client.execute("CREATE TABLE fil (a BIGINT, b VARCHAR)")
+    made.client.execute("INSERT INTO fil SELECT i, 'out' || i FROM range(1000) t(i)")
+    made.client.execute("DELETE FROM fil WHERE a = 7")
+    made.client.execute("DELETE FROM fil WHERE a >= 10 AND a < 500")
+    made.client.execute("CREATE VIEW vw AS SELECT a FROM fil")
+    yield made
+    made.client.close()
 
 
 @pytest.fixture
-def lake(world):
-    """A lake of its own: a table kept in the catalog and one in files, with a deletion each."""
-    made = world.lake()
+def lake(world, original):
+    """A copy of it with a server of its own, so that no session knows anything of it beforehand."""
+    made = world.copy_of(original)
     try:
-        made.client.execute("CREATE TABLE inl (a BIGINT, b VARCHAR)")
-        made.client.execute("INSERT INTO inl SELECT i, 'in' || i FROM range(3) t(i)")
-        made.client.execute("CREATE TABLE fil (a BIGINT, b VARCHAR)")
-        made.client.execute("INSERT INTO fil SELECT i, 'out' || i FROM range(1000) t(i)")
-        made.client.execute("DELETE FROM fil WHERE a = 7")
-        made.client.execute("DELETE FROM fil WHERE a >= 10 AND a < 500")
-        made.client.execute("CREATE VIEW vw AS SELECT a FROM fil")
         made.serve()
         reader, inserter = world.role("reader"), world.role("inserter")
         for table in ("inl", "fil"):
             made.table(table, "a bigint, b text", f"GRANT SELECT ON {{table}} TO {reader}; GRANT SELECT, INSERT, UPDATE, DELETE ON {{table}} TO {inserter}")
         yield made
     finally:
-        made.close()
+        made.drop()
 
 
 def uses(lake, table):
-    """(role, statement): reads and writes by ordinary roles and by a superuser."""
+    """(role, statement): reads and writes by ordinary roles and by a superuser, who has no keys for the other bucket."""
     name = f"{lake.name}_{table}"
     yield "reader", f"SELECT sum(a), max(b) FROM {name}"
-    yield "postgres", f"SELECT b FROM {name} WHERE a = 5"
-    yield "postgres", f"SELECT sum(a), max(b) FROM {name}"
-    yield "postgres", f"INSERT INTO {name} SELECT 2, 'y'"
-    yield "postgres", f"DELETE FROM {name} WHERE a = 1"
-    yield "postgres", f"SELECT count(data_file) FROM duckdb.list_files('{name}')"
-    if int(lake.name.removeprefix("lk")) % 3 == 0:
+    yield "chief", f"SELECT b FROM {name} WHERE a = 5"
+    yield "chief", f"INSERT INTO {name} SELECT 2, 'y'"
+    yield "chief", f"DELETE FROM {name} WHERE a = 1"
+    yield "chief", f"SELECT count(data_file) FROM duckdb.list_files('{name}')"
+    if int(lake.name.removeprefix("lk")) % 5 == 0:
         yield "executor", query(f"SELECT max(b) AS b, sum(a)::BIGINT AS a FROM {lake.name}.main.{table}")
         yield "executor", execute(f"INSERT INTO {lake.name}.main.{table} VALUES (3, 'z')")
 
@@ -49,9 +56,9 @@ def uses(lake, table):
 def maintenance(lake):
     for call in (
         "duckdb.flush_inlined_data('{lake}')", "duckdb.merge_adjacent_files('{lake}')", "duckdb.expire_snapshots('{lake}', older_than => now())",
-        "duckdb.cleanup_old_files('{lake}', cleanup_all => true)", "duckdb.delete_orphaned_files('{lake}', cleanup_all => true)",
+        "duckdb.cleanup_old_files('{lake}', cleanup_all => true)", "duckdb.delete_orphaned_files('{lake}', older_than => now() - interval '2 hours')",
     ):  # fmt: skip
-        yield "postgres", f"SELECT count(*) FROM {call.replace('{lake}', lake.name)} t"
+        yield "chief", f"SELECT count(*) FROM {call.replace('{lake}', lake.name)} t"
 
 
 def attack(world, statements, allowed=DAMAGED, must_fail=()):
@@ -71,6 +78,18 @@ def attack(world, statements, allowed=DAMAGED, must_fail=()):
                 if word in outcome.told:
                     failures.append((what, role, statement, outcome))
     assert not failures, "\n".join(map(str, failures))
+
+
+def test_a_lake_that_nobody_touched_works(world, lake):
+    """What the other tests meet fails by what they have changed."""
+    for table in ("fil", "inl"):
+        for role, statement in uses(lake, table):
+            world.session(role).rows(statement)
+    before = [world.session("reader").rows(f"SELECT count(*), sum(a) FROM {lake.name}_{table} WHERE a <> 3") for table in ("fil", "inl")]
+    assert before == [[(508, 374786)], [(3, 4)]]
+    for role, statement in maintenance(lake):
+        world.session(role).rows(statement)
+    assert [world.session("reader").rows(f"SELECT count(*), sum(a) FROM {lake.name}_{table} WHERE a <> 3") for table in ("fil", "inl")] == before
 
 
 ELSEWHERE = ["{secret}/canary.parquet", "/etc/passwd", "{vault}canary.parquet", "{base}other/canary.parquet", "{base}papers/papers.parquet", "http://{http}/x.parquet", "../../../other/canary.parquet", "fil/../../../../other/canary.parquet",
@@ -99,7 +118,7 @@ def test_places_of_tables_elsewhere(world, lake, path, table):
     before = sorted(world.writer.execute(f"SELECT file FROM glob('{world.base}**')").fetchall() + world.writer.execute(f"SELECT file FROM glob('{world.vault}**')").fetchall())
     lake.tamper(f"UPDATE {table} SET path = %s, path_is_relative = %s", (path, not path.startswith(("/", "s3:", "http"))))
     big = "SELECT i, 'x' || i FROM generate_series(1, 2000) i"
-    statements = [(role, f"INSERT INTO {lake.name}_{name} {big}") for role, name in (("inserter", "fil"), ("postgres", "fil"), ("postgres", "inl"))]
+    statements = [(role, f"INSERT INTO {lake.name}_{name} {big}") for role, name in (("inserter", "fil"), ("chief", "fil"), ("chief", "inl"))]
     attack(world, [*statements, *maintenance(lake)])
     after = sorted(world.writer.execute(f"SELECT file FROM glob('{world.base}**')").fetchall() + world.writer.execute(f"SELECT file FROM glob('{world.vault}**')").fetchall())
     assert [name for (name,) in after if (name,) not in before and not name.startswith(lake.data_path)] == []
@@ -135,7 +154,7 @@ CHANGED = {
     "bigint as varchar": "ALTER TABLE {t} ALTER COLUMN a TYPE varchar USING 'x' || a",
     "bigint as double": "ALTER TABLE {t} ALTER COLUMN a TYPE float8",
     "bigint as numeric": "ALTER TABLE {t} ALTER COLUMN a TYPE numeric",
-    "varchar as bytea": "ALTER TABLE {t} ALTER COLUMN b TYPE bytea USING b::bytea",
+    "varchar as bytea": "ALTER TABLE {t} ALTER COLUMN b TYPE bytea USING NULL",
     "varchar as array": "ALTER TABLE {t} ALTER COLUMN b TYPE text[] USING ARRAY[b]",
     "varchar as date": "ALTER TABLE {t} ALTER COLUMN b TYPE date USING '2026-01-01'",
     "varchar as boolean": "ALTER TABLE {t} ALTER COLUMN b TYPE boolean USING true",
@@ -147,11 +166,11 @@ CHANGED = {
     "no columns": "ALTER TABLE {t} DROP COLUMN a, DROP COLUMN b, DROP COLUMN row_id",
     "a view": "ALTER TABLE {t} RENAME TO aside; CREATE VIEW {t} AS SELECT * FROM aside",
     "a view with a function": "ALTER TABLE {t} RENAME TO aside; CREATE TABLE called (who text); CREATE FUNCTION note() RETURNS text LANGUAGE sql AS $f$ INSERT INTO called VALUES (session_user) RETURNING who $f$; CREATE VIEW {t} AS SELECT row_id, begin_snapshot, end_snapshot, a, note()::varchar AS b FROM aside",
-    "an enum": "CREATE TYPE e AS ENUM ('in0', 'in1', 'in2'); ALTER TABLE {t} ALTER COLUMN b TYPE e USING b::e",
-    "an enum with a name of SQL": "CREATE TYPE \"INTEGER) FROM range(3) --\" AS ENUM ('in0', 'in1', 'in2'); ALTER TABLE {t} ALTER COLUMN b TYPE \"INTEGER) FROM range(3) --\" USING b::\"INTEGER) FROM range(3) --\"",
+    "an enum": "CREATE TYPE e AS ENUM ('in0', 'in1', 'in2'); ALTER TABLE {t} ALTER COLUMN b TYPE e USING NULL",
+    "an enum with a name of SQL": "CREATE TYPE \"INTEGER) FROM range(3) --\" AS ENUM ('in0', 'in1', 'in2'); ALTER TABLE {t} ALTER COLUMN b TYPE \"INTEGER) FROM range(3) --\" USING NULL",
     "a composite": "CREATE TYPE c AS (x int, y text); ALTER TABLE {t} ALTER COLUMN b TYPE c USING ROW(1, 'x')::c",
     "a domain": "CREATE DOMAIN d AS bigint; ALTER TABLE {t} ALTER COLUMN b TYPE d USING 1",
-    "a foreign type": "ALTER TABLE {t} ALTER COLUMN b TYPE tsvector USING b::tsvector",
+    "a foreign type": "ALTER TABLE {t} ALTER COLUMN b TYPE tsvector USING NULL",
     "swapped": "ALTER TABLE {t} RENAME COLUMN a TO x; ALTER TABLE {t} RENAME COLUMN b TO a; ALTER TABLE {t} RENAME COLUMN x TO b",
     "NaN": "UPDATE {t} SET begin_snapshot = -9223372036854775808, row_id = 9223372036854775807",
     "a rule": "CREATE RULE r AS ON INSERT TO {t} DO ALSO SELECT 1",
@@ -163,8 +182,7 @@ CHANGED = {
 @pytest.mark.parametrize("change", CHANGED)
 def test_inlined_tables_of_other_shapes(world, lake, change):
     ((table,),) = lake.fetch("SELECT table_name FROM ducklake_inlined_data_tables WHERE table_name IN (SELECT tablename FROM pg_tables WHERE schemaname = current_schema()) AND table_id = (SELECT table_id FROM ducklake_table WHERE table_name = 'inl')")
-    for statement in CHANGED[change].replace("{t}", identifier(table)).split("; "):
-        lake.tamper(statement)
+    lake.tamper(CHANGED[change].replace("{t}", identifier(table)))
     attack(world, [*uses(lake, "inl"), *maintenance(lake)])
 
 
@@ -195,7 +213,7 @@ def test_bodies_of_views(world, lake, body):
     body = world.filled(body).replace("{lake}", lake.name).replace("{schema}", lake.schema)
     lake.tamper("UPDATE ducklake_view SET sql = %s", (body,))
     world.su(f"CREATE FOREIGN TABLE {lake.name}_vw (a bigint) SERVER {lake.name} OPTIONS (table_name 'vw'); GRANT SELECT ON {lake.name}_vw TO {world.role('reader')}")
-    statements = [(role, f"SELECT * FROM {lake.name}_vw") for role in ("reader", "postgres")] + [("postgres", query(f"FROM {lake.name}.main.vw"))]
+    statements = [(role, f"SELECT * FROM {lake.name}_vw") for role in ("reader", "chief")] + [("chief", query(f"FROM {lake.name}.main.vw"))]
     attack(world, statements, must_fail=("SELECT",))
 
 
@@ -249,18 +267,16 @@ OTHERS = {
 
 @pytest.mark.parametrize("change", OTHERS)
 def test_other_tables_of_the_catalog(world, lake, change):
-    for statement in OTHERS[change].split("; CREATE VIEW"):
-        statement = statement if not statement.startswith(" ducklake_data_file AS") else "CREATE VIEW" + statement
-        statement = statement.replace("{vault}", world.vault).replace("{secret}", str(world.directory / "secret"))
-        try:
-            lake.tamper(statement)
-        except Exception as error:
-            pytest.skip(f"the catalog has it otherwise: {error}")
+    lake.tamper(OTHERS[change].replace("{vault}", world.vault).replace("{secret}", str(world.directory / "secret")))
     attack(world, [*uses(lake, "fil"), *maintenance(lake), *uses(lake, "inl")])
-    # The session's other lakes and tables are none the worse.
-    for role in ("reader", "postgres"):
-        assert world.session(role).rows("SELECT count(*) FROM people") == [(20,)]
-        assert world.session(role).rows("SELECT count(*) >= 50 FROM orders") == [(True,)]
+    # Other tables are none the worse; other lakes may fail as long as the session's instance has this one attached.
+    for role in ("reader", "chief"):
+        session, count = world.session(role), "SELECT count(*) >= 50 FROM orders"
+        assert session.rows("SELECT count(*) FROM people") == [(20,)]
+        for _ in range(2):
+            outcome = session.run(count)
+            assert not outcome.lost and (outcome.error is None or outcome.state in DAMAGED), outcome
+        assert outcome.error is None or session.fresh().rows(count) == [(True,)]
 
 
 def test_functions_of_the_catalog_run_as_nobody_else(world, lake):

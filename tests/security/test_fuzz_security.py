@@ -1,4 +1,4 @@
-"""A run of mutation fuzzing over files, functions and a lake's catalog: half a minute in the suite, longer by
+"""A run of mutation fuzzing over files, functions and a lake's catalog: 20 seconds in the suite, longer by
 `make fuzz-security`, which sets POND_FUZZ_SECONDS, POND_FUZZ_SEED and POND_FUZZ_ONLY."""
 
 import os
@@ -9,7 +9,7 @@ import pytest
 from fuzz.attack import mutate
 from fuzz.attack.run import Run
 
-SECONDS = float(os.environ.get("POND_FUZZ_SECONDS", "30"))
+SECONDS = float(os.environ.get("POND_FUZZ_SECONDS", "20"))
 
 
 @pytest.mark.timeout(SECONDS * 2 + 120)

@@ -11,6 +11,8 @@ that nothing reached them.
 | inserter | SELECT and INSERT on the lake's foreign table orders |
 | maker | USAGE on the wrapper, a schema of its own |
 | stranger | nothing but CONNECT |
+| chief | everything, as a superuser, but has no keys of its own |
+| postgres | everything, and has keys for the other bucket |
 
 Those who write objects are `world.writer` (DuckDB outside PostgreSQL), holders of the catalog's password
 `world.catalog`, and an application's end users the texts of `reader`'s parameters.
@@ -38,7 +40,7 @@ FUNCTIONS = {
     "execute": 'duckdb.execute(text), duckdb.execute(text, "any")',
 }
 DENIED = ("42501",)
-ROLES = ("querier", "reader", "viewer", "parquet", "executor", "inserter", "maker", "stranger")
+ROLES = ("querier", "reader", "viewer", "parquet", "executor", "inserter", "maker", "stranger", "chief")
 XX = re.compile(r"(?:ERROR|FATAL|PANIC|WARNING):  XX\w{3}: .*")
 # Damaged files may be XX001, "a file is not what its format says".
 DAMAGED = "XX001"
@@ -220,9 +222,38 @@ class Lake:
             conn.execute(f"SET search_path = {self.schema}")
             return conn.execute(statement, parameters).fetchall()
 
+    def files(self):
+        """(name below data_path, bytes) of all its files, read once."""
+        if not hasattr(self, "_files"):
+            found = self.world.writer.execute(f"SELECT filename, content FROM read_blob('{self.data_path}**')").fetchall()
+            self._files = [(name.removeprefix(self.data_path), content) for name, content in found]
+        return self._files
+
     def close(self):
-        self.client.close()
+        if self.client is not None:
+            self.client.close()
         self.world.su(f"DROP SERVER IF EXISTS {self.name} CASCADE")
+
+
+class Copy(Lake):
+    """A copy of a lake, whose catalog and files PostgreSQL and the store copy: much faster than to make one."""
+
+    def __init__(self, world, number, original):
+        self.world, self.name, self.schema, self.client = world, f"lk{number}", f"cat{number}", None
+        self.data_path, self.inlining = f"{world.base}lakes/{number}/", original.inlining
+        with world.catalog() as conn:
+            conn.execute(f"CREATE SCHEMA {self.schema}")
+            tables = [name for (name,) in conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (original.schema,))]
+            conn.execute(";".join(f"CREATE TABLE {self.schema}.{name} (LIKE {original.schema}.{name} INCLUDING ALL); INSERT INTO {self.schema}.{name} SELECT * FROM {original.schema}.{name}" for name in tables))
+            conn.execute(f"UPDATE {self.schema}.ducklake_metadata SET value = %s WHERE key = 'data_path'", (self.data_path,))
+        for name, content in original.files():
+            world.put_blob(self.data_path + name, content)
+
+    def drop(self):
+        """Of its catalog, what the world itself would keep for longer."""
+        self.close()
+        with self.world.catalog() as conn:
+            conn.execute(f"DROP SCHEMA {self.schema} CASCADE")
 
 
 class World:
@@ -292,6 +323,8 @@ class World:
         make(f"ALTER DATABASE {self.database} SET statement_timeout = '60s'")
         self.undo.callback(self._drop_database)
         self.su("CREATE EXTENSION pg_pond")
+        # DuckDB repeats requests for what is not there, and waits in between.
+        self.su(f"ALTER DATABASE {self.database} SET duckdb.http_retries = 1")
 
     def _drop_database(self):
         for session in self._sessions.values():
@@ -317,7 +350,7 @@ class World:
         self.roles = {}
         for name in ROLES:
             self.roles[name] = unique(f"sec_{name}")
-            self.cluster.execute(f"CREATE ROLE {self.roles[name]} LOGIN")
+            self.cluster.execute(f"CREATE ROLE {self.roles[name]} LOGIN {'SUPERUSER' if name == 'chief' else ''}")
 
     def role(self, name):
         return "postgres" if name == "postgres" else self.roles[name]
@@ -465,6 +498,14 @@ class World:
         self._lakes += 1
         made = Lake(self, self._lakes, **options)
         return made
+
+    def copy_of(self, lake):
+        """A lake with the same tables and files; it lies elsewhere."""
+        self._lakes += 1
+        return Copy(self, self._lakes, lake)
+
+    def put_blob(self, path, content):
+        self.writer.execute(f"COPY (SELECT ?::BLOB) TO '{path}' (FORMAT blob)", (content,))
 
     @contextlib.contextmanager
     def catalog(self):
