@@ -6,10 +6,8 @@ are looked at, and the server's log.
 """
 
 import importlib.util
-import os
 import pathlib
 import sys
-import zlib
 
 import pytest
 
@@ -28,23 +26,10 @@ def _load(name, path):
 _e2e = _load("e2e_conftest", E2E / "conftest.py")
 # What the end-to-end tests' helpers and tests take from "conftest".
 cluster, sandbox, lake_writer = _e2e.cluster, _e2e.sandbox, _e2e.lake_writer
+pytest_collection_modifyitems = _e2e.pytest_collection_modifyitems
 create_server, map_user, unique = _e2e.create_server, _e2e.map_user, _e2e.unique
 
 import worlds  # noqa: E402
-
-
-def pytest_collection_modifyitems(config, items):
-    """With POND_SAMPLE=n: of each test every n-th case, always the same ones, and at least one."""
-    every = int(os.environ.get("POND_SAMPLE") or 1)
-    if every <= 1:
-        return
-    kept, left, met = [], [], set()
-    for item in items:
-        first = item.function not in met
-        met.add(item.function)
-        (kept if first or zlib.crc32(item.nodeid.encode()) % every == 0 else left).append(item)
-    config.hook.pytest_deselected(items=left)
-    items[:] = kept
 
 
 @pytest.fixture(scope="session")
