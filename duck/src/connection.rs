@@ -210,11 +210,18 @@ impl Drop for Connection {
             // The next statement tells DuckDB.
             self.instance.unpushed.lock().connections -= 1;
         }
-        // DuckDB rolls an open transaction back here, and ends the process where it cannot, as in an
-        // instance that is broken (DuckDB 1.5.5): better a connection that is lost.
-        if self.instance.is_broken() && self.in_transaction.load(Ordering::Acquire) {
-            std::mem::forget(Arc::clone(&self.instance));
-            return;
+        // DuckDB rolls an open transaction back when it disconnects, and ends the process where it cannot:
+        // in an instance that is broken, or beside a catalog that is lost (DuckDB 1.5.5). As a statement
+        // ROLLBACK only fails, after which no transaction is open; in a broken instance it does not run:
+        // better a connection that is lost.
+        if self.in_transaction.load(Ordering::Acquire) {
+            if !self.instance.is_broken() {
+                let _ = self.end_transaction("ROLLBACK");
+            }
+            if self.instance.is_broken() && self.in_transaction.load(Ordering::Acquire) {
+                std::mem::forget(Arc::clone(&self.instance));
+                return;
+            }
         }
         // SAFETY: connected in `new`, disconnected once.
         unsafe { sys::duckdb_disconnect(&raw mut self.raw) };

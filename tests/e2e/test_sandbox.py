@@ -171,8 +171,10 @@ WAYS = {
 def test_no_path_outside_of_the_servers_can_be_read(way, prisoner, jail):
     for path in FOREIGN_PATHS:
         text = WAYS[way].replace("{path}", quoted(filled(path, jail)))
-        assert_refused(prisoner, jail, f"SELECT * FROM duckdb.query({quoted(text)})")
-        assert_refused(prisoner, jail, f"SELECT * FROM duckdb.query_rows({quoted(text)}) AS t(a text)")
+        # Without an ending it is a table's name, of those that PostgreSQL has and DuckDB has not.
+        states = ("42P01",) if (way, path) == ("a table name", "PG_VERSION") else ("42501",)
+        assert_refused(prisoner, jail, f"SELECT * FROM duckdb.query({quoted(text)})", states=states)
+        assert_refused(prisoner, jail, f"SELECT * FROM duckdb.query_rows({quoted(text)}) AS t(a text)", states=states)
 
 
 def test_no_path_outside_of_the_servers_can_be_a_parameter(prisoner, jail):
