@@ -190,6 +190,8 @@ def looked_through(su, lake, catalog, change, undo, sqlstate, words, statements_
     finally:
         catalog.run(undo)
     time.sleep(COUNTS_FOR_S)
+    # DuckLake may keep in memory what it has loaded of the catalog meanwhile.
+    su.execute("DISCARD TEMP")
     assert su.execute(f"SELECT count(*) FROM {lake.name}_s.t").fetchone() == (21,)
 
 
