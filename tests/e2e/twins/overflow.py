@@ -56,8 +56,8 @@ BLANKS = [
     either(f"SELECT {one} FROM blanks {word} SELECT {other} FROM blanks")
     for one, other in (("c", "v"), ("v", "c"), ("v", "b"), ("b", "c"), ("c", "c"), ("c", "c::char(6)"), ("c::text", "v"))
     for word in ("UNION", "UNION ALL", "INTERSECT", "EXCEPT")
-    # Of equal values of two lengths any one stands for both.
-    if word == "UNION ALL" or other != "c::char(6)"
+    # Of equal values of two lengths any one stands for both, where blanks do not count.
+    if word == "UNION ALL" or one not in ("b", "c") or one == other
 ] + [either("SELECT v FROM blanks UNION ALL (SELECT c FROM blanks UNION ALL SELECT c FROM blanks)")]
 
 GROUPS = [
