@@ -2,6 +2,8 @@
 
 use pgrx::pg_sys;
 
+use super::local_settings::LocalSettings;
+
 /// Moves `value` into the care of `context`: it is dropped when the context is reset or deleted,
 /// that is at the end of the query or when an error ends it.
 ///
@@ -55,7 +57,7 @@ pub unsafe fn in_context<R>(context: pg_sys::MemoryContext, work: impl FnOnce() 
 /// While it lives, output functions write values in the one way that keeps all of them: as
 /// `set_transmission_modes` of postgres_fdw.
 pub struct PlainOutput {
-    level: i32,
+    _settings: LocalSettings,
 }
 
 impl PlainOutput {
@@ -67,30 +69,8 @@ impl PlainOutput {
             (c"intervalstyle", c"postgres"),
             (c"extra_float_digits", c"3"),
         ];
-        // SAFETY: settings that everybody may set, to values that they take; undone by Drop, or by
-        // the end of the transaction after an error.
-        unsafe {
-            let level = pg_sys::NewGUCNestLevel();
-            for (name, value) in settings {
-                pg_sys::set_config_option(
-                    name.as_ptr(),
-                    value.as_ptr(),
-                    pg_sys::GucContext::PGC_USERSET,
-                    pg_sys::GucSource::PGC_S_SESSION,
-                    pg_sys::GucAction::GUC_ACTION_SAVE,
-                    true,
-                    0,
-                    false,
-                );
-            }
-            Self { level }
-        }
-    }
-}
-
-impl Drop for PlainOutput {
-    fn drop(&mut self) {
-        // SAFETY: the level that `new` has opened, and all above it.
-        unsafe { pg_sys::AtEOXact_GUC(true, self.level) };
+        // SAFETY: settings that everybody may set, to values that they take; called where PostgreSQL's
+        // functions are, in a transaction's main thread.
+        Self { _settings: unsafe { LocalSettings::set(&settings) } }
     }
 }

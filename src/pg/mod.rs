@@ -11,6 +11,7 @@ pub mod encoding;
 pub mod file_mode;
 pub mod hook;
 pub mod input;
+mod local_settings;
 pub mod memory;
 pub mod methods;
 pub mod nested;

@@ -4,48 +4,26 @@ use std::ffi::CString;
 
 use pgrx::pg_sys;
 
+use super::local_settings::LocalSettings;
 use super::{encoding, nodes};
 
 /// While it lives, the search path is pg_catalog: what the user's own would find first, an operator or a
 /// function of somebody else's, is not run. The temporary schema comes last, where no relation of it
 /// hides another; functions and operators are never looked for in it.
 ///
-/// What it was comes back when this is dropped, and by PostgreSQL itself when an error ends the
-/// transaction or the subtransaction.
+/// What it was comes back as [`LocalSettings`] say.
 #[must_use = "the search path is what it was when this is dropped"]
 pub struct OwnSearchPath {
-    level: i32,
+    _settings: LocalSettings,
 }
 
 impl OwnSearchPath {
     /// # Safety
     /// Within a transaction, in the main thread.
     pub unsafe fn set() -> Self {
-        // SAFETY: by contract. As PostgreSQL's own RestrictSearchPath (guc.c, since 17) does.
-        unsafe {
-            let level = pg_sys::NewGUCNestLevel();
-            pg_sys::set_config_option(
-                c"search_path".as_ptr(),
-                c"pg_catalog, pg_temp".as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
-            Self { level }
-        }
-    }
-}
-
-impl Drop for OwnSearchPath {
-    fn drop(&mut self) {
-        // After an error of PostgreSQL's, the abort does it.
-        if !std::thread::panicking() {
-            // SAFETY: the level was begun by `set`; those within it have ended.
-            unsafe { pg_sys::AtEOXact_GUC(true, self.level) };
-        }
+        // SAFETY: by contract; everybody may set the path.
+        let path = unsafe { LocalSettings::set(&[(c"search_path", c"pg_catalog, pg_temp")]) };
+        Self { _settings: path }
     }
 }
 
